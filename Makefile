@@ -1,0 +1,34 @@
+# Everything runs from .venv, which `make install` builds from constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help search test install lint bench clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+search: install  ## a real search: Lightning and Keras on scikit-learn's digits
+	$(BIN)/automl search search_spaces/digits.yaml
+
+test: install  ## all tests
+	$(BIN)/python -m pytest
+
+lint: install  ## ruff and mypy
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: install  ## the time between two trials on a slot
+	$(BIN)/python benchmarks/turnround.py
+
+install: .venv/.ready  ## the virtual environment alone
+
+# The stamp is written last, so an interrupted install is simply done again.
+.venv/.ready: pyproject.toml constraints.txt
+	@sh infra/preflight.sh $(PYTHON)
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+clean:  ## the virtual environment and caches (no results)
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

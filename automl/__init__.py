@@ -1,0 +1,49 @@
+"""Hyperparameter search: Optuna-driven Lightning and Keras trials on Ray, tracked in MLflow.
+
+The door. Importing it imports nothing heavy: every name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from automl.errors import AutoMLError as AutoMLError
+    from automl.search import Budget as Budget
+    from automl.search import Objective as Objective
+    from automl.search import Resources as Resources
+    from automl.search import Search as Search
+    from automl.search import Tracking as Tracking
+    from automl.search import Trainer as Trainer
+    from automl.space import Choice as Choice
+    from automl.space import Float as Float
+    from automl.space import Int as Int
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Search": "automl.search",
+    "Trainer": "automl.search",
+    "Objective": "automl.search",
+    "Float": "automl.space",
+    "Int": "automl.space",
+    "Choice": "automl.space",
+    "Budget": "automl.search",
+    "Resources": "automl.search",
+    "Tracking": "automl.search",
+    "AutoMLError": "automl.errors",
+}
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'automl' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*_HOME, "__version__"])

@@ -1,0 +1,98 @@
+"""Events, states, and the table of legal moves. Plain data: knows no database and no vendor.
+
+An event is one fact about a search, JSON all through. The kinds and their `data`:
+
+| kind | trial | attempt | data |
+|---|---|---|---|
+| opened | - | - | a driver began: spec (the whole search as plain data), text (the file), versions, git, |
+|        |   |   | host, pid, engine, automl |
+| asked | n | - | params, trainer, source (start_with, share, startup, sampler, grid), sampler, |
+|       |   |   | trial_attrs, study_attrs |
+| started | n | k | node, pid, device, framework, warm (bool), code (hash of the trainer's code), resumed_step |
+| reported | n | k | step, metrics, prune (bool), repeat (bool: an earlier attempt reported this step), |
+|          |   |   | trial_attrs |
+| checkpointed | n | k | step, path |
+| ended | n | k | the attempt's outcome: complete, pruned, failed, stopped, lost; error (one line or null), |
+|       |   |   | cause (code, machine, nan, missing, or null), seconds, weights (path or null), trace |
+| finished | n | - | state (COMPLETE, PRUNED, FAILED), values, step, error, reason |
+| published | n | - | model (URI or null), path, verified, error |
+| closed | - | - | the driver ended: state (ENDED, STOPPED, FAILED), reason, seconds |
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+Kind = Literal[
+    "opened", "asked", "started", "reported", "checkpointed", "ended", "finished", "published", "closed"
+]
+
+
+class State(StrEnum):
+    """What a trial is. COMPLETE, PRUNED and FAILED are final."""
+
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    PRUNED = "PRUNED"
+    FAILED = "FAILED"
+
+    @property
+    def final(self) -> bool:
+        return self in FINAL
+
+
+FINAL = frozenset({State.COMPLETE, State.PRUNED, State.FAILED})
+
+# A trial that was cut off before an attempt began may still end (given up while waiting).
+MOVES: Mapping[State, frozenset[State]] = {
+    State.WAITING: frozenset({State.RUNNING, State.FAILED}),
+    State.RUNNING: frozenset({State.WAITING, State.COMPLETE, State.PRUNED, State.FAILED}),
+    State.COMPLETE: frozenset(),
+    State.PRUNED: frozenset(),
+    State.FAILED: frozenset(),
+}
+
+
+def move(old: State, new: State) -> State:
+    """The only way in which a trial changes its state.
+
+    Raises:
+        ValueError: the move is not in the table.
+    """
+    if new not in MOVES[old]:
+        raise ValueError(f"a trial cannot go from {old} to {new}")
+    return new
+
+
+@dataclass(frozen=True)
+class Event:
+    """One fact.
+
+    Args:
+        kind: one of the table above.
+        trial: the trial's number, from 0; None for facts about the search.
+        attempt: the attempt's number, from 1; None for facts about the trial.
+        data: plain JSON data.
+        time_s: seconds since the epoch, UTC.
+        n: position in the search, from 1; 0 until the ledger has appended it.
+    """
+
+    kind: Kind
+    trial: int | None = None
+    attempt: int | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    time_s: float = 0.0
+    n: int = 0
+
+
+def iso(time_s: float | None) -> str | None:
+    """UTC text of a time such as `2026-11-22T10:00:00.000Z`; None stays None."""
+    if time_s is None:
+        return None
+    moment = dt.datetime.fromtimestamp(time_s, dt.UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
