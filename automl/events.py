@@ -8,14 +8,15 @@ An event is one fact about a search, JSON all through. The kinds and their `data
 |        |   |   | host, pid, engine, automl |
 | asked | n | - | params, trainer, source (start_with, share, startup, sampler, grid), sampler, |
 |       |   |   | trial_attrs, study_attrs |
-| started | n | k | node, pid, device, framework, warm (bool), code (hash of the trainer's code), resumed_step |
+| started | n | k | node, pid, device, framework, warm (bool), code (a hash), resumed_step |
 | reported | n | k | step, metrics, prune (bool), repeat (bool: an earlier attempt reported this step), |
 |          |   |   | trial_attrs |
 | checkpointed | n | k | step, path |
 | ended | n | k | the attempt's outcome: complete, pruned, failed, stopped, lost; error (one line or null), |
-|       |   |   | cause (code, machine, nan, missing, or null), seconds, weights (path or null), trace |
+|       |   |   | cause (code, machine, nan, missing, or null), weights (path or null), trace, |
+|       |   |   | again (bool: the trial goes back to WAITING) |
 | finished | n | - | state (COMPLETE, PRUNED, FAILED), values, step, error, reason |
-| published | n | - | model (URI or null), path, verified, error |
+| published | n | - | path (a verified MLflow model folder), model (URI, once it is logged), error |
 | closed | - | - | the driver ended: state (ENDED, STOPPED, FAILED), reason, seconds |
 """
 

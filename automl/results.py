@@ -1,0 +1,316 @@
+"""Events -> trials, best, tables, curves. A pure fold: knows no database and no vendor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from automl.events import Event, State, iso, move
+
+
+@dataclass
+class Report:
+    """One report that counted: metrics at a step (from 1)."""
+
+    step: int
+    metrics: dict[str, float]
+    time_s: float
+    attempt: int = 1
+
+
+@dataclass
+class Attempt:
+    """One try at training a trial on some node; `outcome` is None while it runs."""
+
+    number: int
+    node: str = ""
+    pid: int = 0
+    device: str = "cpu"
+    framework: str = ""
+    started_s: float = 0.0
+    ended_s: float | None = None
+    outcome: str | None = None
+    error: str | None = None
+    cause: str | None = None
+    code: str | None = None
+    resumed_step: int = 0
+
+
+@dataclass
+class Trial:
+    """One point of the space and all that happened to it."""
+
+    number: int
+    params: dict[str, Any]
+    trainer: str
+    source: str
+    sampler: str
+    asked_s: float
+    state: State = State.WAITING
+    values: list[float] | None = None
+    step: int | None = None
+    reports: list[Report] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    checkpoint: str | None = None
+    checkpoint_step: int = 0
+    weights: str | None = None
+    error: str | None = None
+    reason: str | None = None
+    ended_s: float | None = None
+
+    @property
+    def started_s(self) -> float | None:
+        return self.attempts[0].started_s if self.attempts else None
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds that its attempts ran, summed; of those that ended."""
+        spent = [a.ended_s - a.started_s for a in self.attempts if a.ended_s is not None]
+        return round(sum(spent), 3) if spent else None
+
+    @property
+    def reported_steps(self) -> set[int]:
+        return {report.step for report in self.reports}
+
+
+@dataclass
+class Session:
+    """One driver's life with the search."""
+
+    data: dict[str, Any]
+    opened_s: float
+    last_s: float
+    closed: dict[str, Any] | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long this driver was alive, as far as the ledger knows."""
+        return self.last_s - self.opened_s
+
+
+class History:
+    """All that the events say of one search, kept up to date by `apply`."""
+
+    def __init__(self, name: str, events: Iterable[Event] = ()) -> None:
+        self.name = name
+        self.trials: dict[int, Trial] = {}
+        self.sessions: list[Session] = []
+        self.published: dict[str, Any] | None = None
+        self.counts: dict[State, int] = dict.fromkeys(State, 0)
+        self.n = 0
+        for event in events:
+            self.apply(event)
+
+    def apply(self, event: Event) -> None:
+        """Take in one event. Raises ValueError on a move that the table of states forbids."""
+        getattr(self, f"_{event.kind}")(event)
+        self.n = max(self.n, event.n)
+        if self.sessions:
+            self.sessions[-1].last_s = max(self.sessions[-1].last_s, event.time_s)
+
+    @property
+    def spec(self) -> Mapping[str, Any] | None:
+        """The search as plain data, as the latest driver saw it."""
+        return self.sessions[-1].data.get("spec") if self.sessions else None
+
+    @property
+    def alive_s(self) -> float:
+        """Seconds that drivers were alive, summed."""
+        return sum(session.seconds for session in self.sessions)
+
+    def state(self, driver_alive: bool) -> tuple[str, str | None]:
+        """RUNNING, ENDED, STOPPED, FAILED or LOST, and the reason."""
+        if not self.sessions:
+            return "LOST", "no driver has opened it"
+        closed = self.sessions[-1].closed
+        if closed:
+            return str(closed["state"]), closed.get("reason")
+        return ("RUNNING", None) if driver_alive else ("LOST", "its driver died")
+
+    def of_state(self, *states: State) -> list[Trial]:
+        return [trial for trial in self.trials.values() if trial.state in states]
+
+    def _opened(self, event: Event) -> None:
+        self.sessions.append(Session(dict(event.data), event.time_s, event.time_s))
+
+    def _closed(self, event: Event) -> None:
+        self.sessions[-1].closed = dict(event.data)
+
+    def _asked(self, event: Event) -> None:
+        assert event.trial is not None
+        data = event.data
+        self.trials[event.trial] = Trial(
+            event.trial,
+            dict(data["params"]),
+            data["trainer"],
+            data["source"],
+            data["sampler"],
+            event.time_s,
+        )
+        self.counts[State.WAITING] += 1
+
+    def _trial(self, event: Event) -> Trial:
+        assert event.trial is not None
+        return self.trials[event.trial]
+
+    def _move(self, trial: Trial, new: State) -> None:
+        old, trial.state = trial.state, move(trial.state, new)
+        self.counts[old] -= 1
+        self.counts[new] += 1
+
+    def _started(self, event: Event) -> None:
+        trial, data = self._trial(event), event.data
+        self._move(trial, State.RUNNING)
+        trial.attempts.append(
+            Attempt(
+                event.attempt or 1,
+                data.get("node", ""),
+                data.get("pid", 0),
+                data.get("device", "cpu"),
+                data.get("framework", ""),
+                event.time_s,
+                code=data.get("code"),
+                resumed_step=data.get("resumed_step", 0),
+            )
+        )
+
+    def _reported(self, event: Event) -> None:
+        if event.data.get("repeat"):
+            return
+        metrics = {name: float(value) for name, value in event.data["metrics"].items()}
+        report = Report(event.data["step"], metrics, event.time_s, event.attempt or 1)
+        self._trial(event).reports.append(report)
+
+    def _checkpointed(self, event: Event) -> None:
+        trial = self._trial(event)
+        trial.checkpoint, trial.checkpoint_step = event.data["path"], event.data["step"]
+
+    def _ended(self, event: Event) -> None:
+        trial, data = self._trial(event), event.data
+        attempt = trial.attempts[-1]
+        attempt.outcome, attempt.ended_s = data["outcome"], event.time_s
+        attempt.error, attempt.cause = data.get("error"), data.get("cause")
+        trial.weights = data.get("weights") or trial.weights
+        if data.get("again"):
+            self._move(trial, State.WAITING)
+
+    def _finished(self, event: Event) -> None:
+        trial, data = self._trial(event), event.data
+        self._move(trial, State(data["state"]))
+        trial.values, trial.step = data.get("values"), data.get("step")
+        trial.error, trial.reason = data.get("error"), data.get("reason")
+        trial.ended_s = event.time_s
+
+    def _published(self, event: Event) -> None:
+        self.published = {**dict(event.data), "trial": event.trial}
+
+
+def best_trials(trials: Iterable[Trial], directions: Sequence[str]) -> list[Trial]:
+    """The best COMPLETE trial, or with several objectives the Pareto front.
+
+    Args:
+        trials: any trials; only COMPLETE ones count.
+        directions: `minimize` or `maximize` for each objective.
+
+    Returns:
+        By number; with one objective at most one, the earliest among equals.
+    """
+    signs = [-1.0 if direction == "maximize" else 1.0 for direction in directions]
+    scored = [
+        ([sign * value for sign, value in zip(signs, trial.values, strict=True)], trial)
+        for trial in trials
+        if trial.state is State.COMPLETE and trial.values is not None
+    ]
+    if len(signs) == 1:
+        return [min(scored, key=lambda pair: (pair[0][0], pair[1].number))[1]] if scored else []
+    return [trial for costs, trial in scored if not any(_dominates(other, costs) for other, _ in scored)]
+
+
+def _dominates(left: Sequence[float], right: Sequence[float]) -> bool:
+    return all(a <= b for a, b in zip(left, right, strict=True)) and list(left) != list(right)
+
+
+def objective_value(reports: Sequence[Report], metric: str, direction: str, value: str) -> tuple[float, int]:
+    """The value of a trial and the step that it comes from.
+
+    Args:
+        reports: those that counted, in order.
+        metric, direction: the objective's.
+        value: `last` or `best`.
+
+    Raises:
+        LookupError: the metric was never reported.
+    """
+    seen = [(report.metrics[metric], report.step) for report in reports if metric in report.metrics]
+    if not seen:
+        raise LookupError(metric)
+    if value == "last":
+        return max(seen, key=lambda pair: pair[1])
+    pick = max if direction == "maximize" else min
+    return pick(seen, key=lambda pair: pair[0])
+
+
+def show(history: History, driver_alive: bool) -> dict[str, Any]:
+    """The documented shape of `automl show NAME --json`; NaN and infinity become null."""
+    state, reason = history.state(driver_alive)
+    objectives = objectives_of(history)
+    front = best_trials(history.trials.values(), [o["direction"] for o in objectives])
+    bests = [_best(history, trial) for trial in front]
+    return {
+        "schema": 1,
+        "name": history.name,
+        "state": state,
+        "reason": reason,
+        "objectives": [{"metric": o["metric"], "direction": o["direction"]} for o in objectives],
+        "counts": {str(name): count for name, count in history.counts.items()},
+        "best": bests if len(objectives) > 1 else (bests[0] if bests else None),
+        "trials": [_show_trial(trial) for trial in history.trials.values()],
+    }
+
+
+def objectives_of(history: History) -> list[dict[str, Any]]:
+    """The objectives as plain mappings, from the recorded search."""
+    objective = (history.spec or {}).get("objective", [])
+    return [dict(o) for o in (objective if isinstance(objective, list | tuple) else [objective])]
+
+
+def _best(history: History, trial: Trial) -> dict[str, Any]:
+    published = history.published or {}
+    model = published.get("model") if published.get("trial") == trial.number else None
+    return {"number": trial.number, "values": trial.values, "params": trial.params, "model": model}
+
+
+def _show_trial(trial: Trial) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "state": str(trial.state),
+        "trainer": trial.trainer,
+        "params": trial.params,
+        "values": trial.values,
+        "reports": [
+            {"step": r.step, "metrics": finite(r.metrics), "time": iso(r.time_s)} for r in trial.reports
+        ],
+        "attempts": [
+            {
+                "number": a.number,
+                "outcome": a.outcome,
+                "node": a.node,
+                "pid": a.pid,
+                "started": iso(a.started_s),
+                "ended": iso(a.ended_s),
+                "error": a.error,
+            }
+            for a in trial.attempts
+        ],
+        "started": iso(trial.started_s),
+        "ended": iso(trial.ended_s),
+        "seconds": trial.seconds,
+        "error": trial.error,
+    }
+
+
+def finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """NaN and infinity as None: JSON has no words for them, and MLflow turns NaN into 0."""
+    return {name: (value if math.isfinite(value) else None) for name, value in metrics.items()}
