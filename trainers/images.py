@@ -1,4 +1,4 @@
-"""Labelled images from one path, in numpy alone: both frameworks train on the same arrays and split.
+"""Labelled images from one path, in numpy alone: both frameworks train on the same arrays.
 
 `path` may be
 - nothing, or `digits`: the 1,797 digits of 8 x 8 pixels that come with scikit-learn;
@@ -72,35 +72,6 @@ def load(path: str | None = None) -> Images:
         )
     raw = _read_npz(file) if file.suffix == ".npz" else _read_idx_pair(file)
     return _images(str(file), *raw)
-
-
-def split(labels: np.ndarray, validation: float = 0.2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Divide a set so that every class keeps its share in both parts.
-
-    It depends on its arguments alone, so all trials of a search are judged on the same images,
-    whatever their framework and their own seed.
-
-    Args:
-        labels: int64 [n].
-        validation: share held out for validation, between 0 and 1.
-        seed: another number, another split.
-
-    Returns:
-        Indices into the set, int64 and sorted: those to train on, those to validate on.
-
-    Raises:
-        ValueError: `validation` leaves one part empty.
-    """
-    rng = np.random.default_rng(seed)
-    held = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        held[members[: round(validation * len(members))]] = True
-    if held.all() or not held.any():
-        raise ValueError(
-            f"validation {validation} of {len(labels)} examples leaves one part empty. Try 0.2, or more data."
-        )
-    return np.flatnonzero(~held), np.flatnonzero(held)
 
 
 def _digits() -> tuple[np.ndarray, np.ndarray]:

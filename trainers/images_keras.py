@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from trainers import images
+from trainers.splits import split
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -30,7 +31,7 @@ def data(path: str | None = None, validation: float = 0.2, split_seed: int = 0) 
     found = images.load(path)
     _sizes = (found.shape[0], found.classes)
     x = np.ascontiguousarray(found.x.transpose(0, 2, 3, 1))
-    train, held = images.split(found.y, validation, split_seed)
+    train, held = split(found.y, validation, split_seed)
     return (x[train], found.y[train]), (x[held], found.y[held])
 
 

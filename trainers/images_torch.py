@@ -7,40 +7,18 @@ rebuild the same network.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from trainers import images
-
-Batch = tuple[Tensor, Tensor]
-
-
-class Tensors(Dataset[Batch]):
-    """Tensors that lie in memory, taken a batch at a time: collating single items costs more
-    than training on them where the images are small."""
-
-    def __init__(self, x: Tensor, y: Tensor) -> None:
-        self.x, self.y = x, y
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    def __getitem__(self, index: int) -> Batch:
-        return self.x[index], self.y[index]
-
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
-        return self.x[indices], self.y[indices]
-
-
-def as_is(batch: Any) -> Any:
-    """`Tensors` returns whole batches: nothing is left to collate."""
-    return batch
+from trainers import batches, images
+from trainers.batches import Batch, Tensors
+from trainers.splits import split
 
 
 class ImagesData(pl.LightningDataModule):
@@ -68,35 +46,19 @@ class ImagesData(pl.LightningDataModule):
         self.path, self.batch_size = path, batch_size
         self.validation, self.split_seed = validation, split_seed
         self.num_workers, self.pin_memory = num_workers, pin_memory
-        self.train: Tensors | None = None
 
     def setup(self, stage: str | None = None) -> None:
-        if self.train is not None:
-            return
         data = images.load(self.path)
         x, y = torch.from_numpy(data.x), torch.from_numpy(data.y)
-        train, held = images.split(data.y, self.validation, self.split_seed)
+        train, held = split(data.y, self.validation, self.split_seed)
         self.shape, self.classes = data.shape, data.classes
         self.train, self.held = Tensors(x[train], y[train]), Tensors(x[held], y[held])
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        return self._loader(self.train, self.batch_size, shuffle=True)
+        return batches.training(self.train, self.batch_size, self.num_workers, self.pin_memory)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        # Without gradients a larger batch fits, and the result does not depend on its size.
-        return self._loader(self.held, max(self.batch_size, 256), shuffle=False)
-
-    def _loader(self, data: Tensors | None, batch_size: int, shuffle: bool) -> DataLoader[Batch]:
-        assert data is not None, "setup() comes first"
-        return DataLoader(
-            data,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            collate_fn=as_is,
-            num_workers=self.num_workers,
-            pin_memory=self.pin_memory,
-            persistent_workers=self.num_workers > 0,
-        )
+        return batches.validation(self.held, self.batch_size, self.num_workers, self.pin_memory)
 
 
 class ImageClassifier(pl.LightningModule):
@@ -116,6 +78,10 @@ class ImageClassifier(pl.LightningModule):
         """A network from float32 [batch, channels, height, width] to logits [batch, classes]."""
         raise TypeError(f"{type(self).__name__} must say which network it builds")
 
+    def augmented(self, x: Tensor) -> Tensor:
+        """Training images, changed at random; here they stay as they are."""
+        return x
+
     def configure_model(self) -> None:
         """Lightning calls this when the data module has been set up, possibly more than once."""
         if self.net is None:
@@ -129,7 +95,8 @@ class ImageClassifier(pl.LightningModule):
 
     def _build(self, sizes: Tensor) -> None:
         self.sizes.copy_(sizes)
-        self.net = self.build(*sizes.tolist())
+        channels, height, width, classes = sizes.tolist()
+        self.net = self.build(channels, height, width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, float32 [batch, classes]."""
@@ -138,7 +105,7 @@ class ImageClassifier(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         x, y = batch
-        loss = functional.cross_entropy(self(x), y)
+        loss = functional.cross_entropy(self(self.augmented(x)), y)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(y))
         return loss
 
