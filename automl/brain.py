@@ -24,10 +24,10 @@ from optuna.trial import TrialState
 
 from automl.errors import LedgerError
 from automl.events import Event, State
+from automl.grid import Grid
 from automl.samplers import (
     SHARE_HORIZON_TRIALS,
     STARTUP_TRIALS,
-    Grid,
     Pruning,
     distribution,
     make_sampler,
@@ -87,7 +87,7 @@ class Brain:
         self._axes = {name: distribution(parameter) for name, parameter in self._space.ordered()}
         self._policy = resolve_sampler(search)
         self._pruning = Pruning(search)
-        self._grid = Grid(self._axes, search.seed) if self._policy.name == "grid" else None
+        self._grid = Grid(self._space.params, search.seed) if self._policy.name == "grid" else None
         self._storage = InMemoryStorage()
         self._study = optuna.create_study(
             storage=self._storage,
