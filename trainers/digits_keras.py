@@ -33,7 +33,9 @@ def perceptron(
         lr: learning rate of AdamW.
         weight_decay: of AdamW.
         classes: how many; by default as many as the images that were read have.
-        jit_compile: whether XLA compiles the training step.
+        jit_compile: whether XLA compiles the training step. Off: on one CPU core, in a fresh
+            process, compiling makes the first epoch last 1.5 to 2 s in the place of 0.6 s, and the
+            later ones are no faster (0.07 to 0.09 s, 0.08 s without).
     """
     steps: list[keras.Layer] = [keras.layers.Flatten()]
     for _ in range(layers):

@@ -73,7 +73,10 @@ def resnet(
         decay_steps: training steps over which the learning rate falls to a hundredth in a cosine;
             0 leaves it as it is. (A Keras model does not know how long it will be trained.)
         channels, classes: by default those of the images that were read.
-        jit_compile: whether XLA compiles the training step.
+        jit_compile: whether XLA compiles the training step. Off: on one CPU core, in a fresh
+            process, compiling makes the first epoch on the digits last 7.5 to 12.5 s in the place
+            of 3.1 s, and the later ones are no faster (0.24 to 0.25 s against 0.19 to 0.28 s).
+            On a GPU, for long trainings, try it.
 
     Returns:
         A model from float32 [batch, height, width, channels] to logits [batch, classes].
