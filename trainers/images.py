@@ -183,7 +183,7 @@ def _scaled(where: str, x: np.ndarray[Any, Any]) -> np.ndarray:
     if x.dtype.kind not in "buif":
         raise ValueError(f"{where}: pixels of type {x.dtype}. Give numbers, such as uint8.")
     pixels = x.astype(np.float32)
-    low, high = min(0.0, float(pixels.min())), max(1.0, float(pixels.max()))
-    if not math.isfinite(low) or not math.isfinite(high):
+    if not np.isfinite(pixels).all():
         raise ValueError(f"{where}: some pixels are NaN or infinite. Replace them by numbers.")
+    low, high = min(0.0, float(pixels.min())), max(1.0, float(pixels.max()))
     return np.ascontiguousarray((pixels - low) / (high - low))

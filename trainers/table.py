@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import gzip
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -190,11 +191,13 @@ def encode(features: pd.DataFrame, train: np.ndarray) -> tuple[np.ndarray, tuple
 
 
 def _categories(column: pd.Series, train: np.ndarray) -> tuple[np.ndarray, int]:
-    text = column.astype("object").where(column.notna(), None).map(lambda cell: cell and str(cell).strip())
-    known = sorted(text.iloc[train].value_counts().index[:MAX_CATEGORIES])
+    absent = column.isna().to_numpy()
+    text = np.array([str(cell).strip() for cell in column], dtype=object)
+    common = Counter(text[train][~absent[train]].tolist()).most_common(MAX_CATEGORIES)
+    known = sorted(name for name, _ in common)
     code = {name: position for position, name in enumerate(known, start=ABSENT + 1)}
-    coded = [ABSENT if cell is None else code.get(cell, UNSEEN) for cell in text]
-    return np.array(coded), len(known) + ABSENT + 1
+    coded = np.array([code.get(cell, UNSEEN) for cell in text])
+    return np.where(absent, ABSENT, coded), len(known) + ABSENT + 1
 
 
 def cleaned(frame: pd.DataFrame) -> pd.DataFrame:
