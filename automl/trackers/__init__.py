@@ -1,0 +1,1 @@
+"""Readers that show the ledger to people. The only door to MLflow."""
