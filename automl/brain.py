@@ -94,7 +94,7 @@ class Brain:
             study_name=search.name,
             directions=[objective.direction for objective in search.objectives],
             sampler=make_sampler(self._policy, search.seed, 0),
-            pruner=self._pruning.pruner,
+            pruner=optuna.pruners.NopPruner(),  # asked in `report`, not by the study
         )
         self._study_id = self._storage.get_study_id_from_name(search.name)
         self._asked = 0
@@ -169,7 +169,6 @@ class Brain:
         self._condemned.discard(number)
         if told is TrialState.COMPLETE:
             self._pruning.completed(steps)
-            self._study.pruner = self._pruning.pruner
 
     # --- rebuilding ------------------------------------------------------------------------
 

@@ -279,19 +279,7 @@ def make_pruner(policy: Policy) -> BasePruner:
         what, mend = "max_resource is below min_resource", "Raise max_resource, or leave it out"
         raise InputError(Fault("search.pruner", what, mend))
     pruner: BasePruner = _built("search.pruner", policy, kinds[policy.name], arguments)
-    if policy.name == "hyperband":
-        _open_brackets(pruner)
     return pruner
-
-
-def _open_brackets(pruner: BasePruner) -> None:
-    """Hyperband divides trials into brackets from its first decision on; make that one now.
-
-    Until then its study shows a sampler all trials, afterwards those of one bracket; a rebuilt
-    study, which decides nothing while it is rebuilt, would turn later than the original did.
-    """
-    nothing = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING)
-    pruner.prune(optuna.create_study(pruner=pruner), nothing)
 
 
 # --- axes ------------------------------------------------------------------------------------

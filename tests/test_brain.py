@@ -214,7 +214,7 @@ def test_a_pruner_without_arguments_learns_a_trials_length_from_the_first_comple
     assert "PRUNED" in ended
 
 
-def test_hyperband_brackets_and_a_sampler_that_sees_only_its_bracket_are_rebuilt() -> None:
+def test_hyperband_beside_a_sampler_that_learns_is_rebuilt() -> None:
     search = plan(CONDITIONAL, trainers=TWO, sampler=policy("tpe"), pruner=Policy("hyperband"))
     driver = same_with_and_without_rebuilds(search, 300, every=3)
     assert driver.states()["PRUNED"]
@@ -512,6 +512,16 @@ def test_a_bad_trial_is_cut_and_stays_cut() -> None:
     assert brain.report(6, 1, {"value0": 0.1}).prune
     assert brain.report(6, 1, {"value0": 9.0}).prune
     assert brain.report(6, 2, {"value0": 9.0}).prune
+
+
+def test_a_trial_that_was_to_be_cut_when_the_driver_died_is_cut_after_the_rebuild() -> None:
+    search = plan()
+    point = Brain(search).ask(0)
+    assert point
+    cut = {"step": 1, "metrics": {"value0": 0.1}, "prune": True, "repeat": False, "trial_attrs": {}}
+    brain = Brain(search)
+    brain.replay([Event("asked", 0, data=asdict(point)), Event("reported", 0, 1, cut)])
+    assert brain.report(0, 2, {"value0": 9.0}).prune
 
 
 def test_the_first_report_of_a_step_is_the_one_that_counts() -> None:
