@@ -84,7 +84,8 @@ class ImageClassifier(pl.LightningModule):
 
     def configure_model(self) -> None:
         """Lightning calls this when the data module has been set up, possibly more than once."""
-        if self.net is None:
+        # Lightning's load_from_checkpoint calls it too, without a trainer: then the weights tell.
+        if self.net is None and self._trainer is not None:
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             self._build(torch.tensor([*data.shape, data.classes]))
 
