@@ -16,13 +16,14 @@ What ends a trial from inside derives from BaseException, so that a trainer's ow
 
 TrialEnded
 ├── TrialPruned           the driver answered a report with "prune"
-└── TrialStopped          the search is stopping; the trial goes on at the next start
+├── TrialStopped          the search is stopping; the trial goes on at the next start
+└── TrialFinished         the trial has reached the target: it is complete
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Fault:
         mend: how to mend it, one sentence without a full stop.
         file: the path as the user gave it, if the input came from a file.
         line, column: 1-based position in `file`; 0 where unknown.
+        spot: the keys that lead to the exact place, where that is finer than `where`.
+        at_key: the last key of `spot` itself is wrong, not its value.
     """
 
     where: str
@@ -43,6 +46,8 @@ class Fault:
     file: str | None = None
     line: int = 0
     column: int = 0
+    spot: tuple[str | int, ...] = field(default=(), compare=False, repr=False)
+    at_key: bool = field(default=False, compare=False, repr=False)
 
     def at(self, file: str, line: int, column: int) -> Fault:
         """This fault with its position."""
@@ -50,7 +55,8 @@ class Fault:
 
     def __str__(self) -> str:
         position = f"{self.file}:{self.line}:{self.column}: " if self.file else ""
-        return f"{position}{self.where}: {self.what}. {self.mend}."
+        stop = "" if self.mend.endswith(("?", ".")) else "."
+        return f"{position}{self.where}: {self.what}. {self.mend}{stop}"
 
 
 class AutoMLError(Exception):
@@ -107,3 +113,7 @@ class TrialPruned(TrialEnded):
 
 class TrialStopped(TrialEnded):
     """The search is stopping; the trial goes on from its checkpoint at the next start."""
+
+
+class TrialFinished(TrialEnded):
+    """The trial has reached the target; what it has learned is kept."""

@@ -1,0 +1,120 @@
+"""The seam between the run and whatever trains: a desk that hands out tasks and hears messages.
+
+An engine pulls: it asks the desk for tasks while it has room and brings back what workers say, all
+from one thread. It knows neither Optuna, nor the ledger, nor why a trial ends.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+Message = dict[str, Any]
+
+
+class Answer(StrEnum):
+    """What a worker is told when it reports."""
+
+    GO = "go"  # train on
+    END = "end"  # the trial is over (pruned, or failed): leave, keep nothing
+    FINISH = "finish"  # the target is reached: keep the weights, end complete
+    STOP = "stop"  # the search is stopping: write a checkpoint, then leave
+
+
+@dataclass(frozen=True)
+class Task:
+    """One attempt as plain data: all that a worker needs to know.
+
+    Args:
+        search, trial, attempt, seed: which one it is.
+        trainer: the trainer's name in the search.
+        framework, model, data: what to run, by address.
+        arguments: keyword arguments under `model`, `data` and `fit`.
+        objectives: mappings with metric, direction and value (`last` or `best`).
+        resources: `cpus` and `gpus` of this trial.
+        root: the project's folder, put on the worker's path.
+        storage: a local folder or fsspec URL.
+        checkpoint: the folder to go on from, or None.
+        step: the last step that was reported, 0 at first.
+        best: the best objective so far, for `value: best`.
+        deep: a trial run for `check --deep`: one batch, no files kept.
+    """
+
+    search: str
+    trial: int
+    attempt: int
+    seed: int
+    trainer: str
+    framework: str
+    model: str
+    data: str | None
+    arguments: Mapping[str, Mapping[str, Any]]
+    objectives: tuple[Mapping[str, Any], ...]
+    resources: Mapping[str, float]
+    root: str
+    storage: str
+    checkpoint: str | None = None
+    step: int = 0
+    best: float | None = None
+    deep: bool = False
+
+    def to_plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What an engine can give: slots for trials at once, and what one node has at most."""
+
+    slots: int
+    cpus: float
+    gpus: float
+    node_cpus: float
+    node_gpus: float
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+class Desk(Protocol):
+    """What an engine asks of the run. All calls come from the engine's one thread."""
+
+    def next_task(self) -> Task | None:
+        """An attempt to start now, or None (see `done` whether one may come yet)."""
+
+    @property
+    def done(self) -> bool:
+        """Nothing more will come: nothing runs and nothing waits."""
+
+    @property
+    def stopping(self) -> bool:
+        """Running attempts shall leave after a checkpoint."""
+
+    def hear(self, task: Task, message: Message) -> Answer:
+        """Take in what a worker said about its task; never raises for a trial's faults."""
+
+    def tick(self) -> None:
+        """Called at least once a second: budgets in time, signals, the live view."""
+
+
+class Engine(ABC):
+    """Runs attempts somewhere and yields their messages."""
+
+    name: str
+
+    @abstractmethod
+    def start(self) -> None:
+        """Bring up what it needs. Raises AutoMLError with a mend."""
+
+    @abstractmethod
+    def capacity(self, cpus: float, gpus: float) -> Capacity:
+        """What it can give to trials that take so much each."""
+
+    @abstractmethod
+    def run(self, desk: Desk) -> None:
+        """Run until the desk is done."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End every process that it started. May be called twice."""

@@ -1,0 +1,120 @@
+"""The local engine: hosts in this process, no Ray. For a laptop, for tests and for a debugger."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+from automl.engines.base import Answer, Capacity, Desk, Engine, Task
+from automl.host import Host
+
+
+class Local(Engine):
+    """Runs trials on this machine.
+
+    Args:
+        root: the project's folder.
+        cpus: how many CPUs to use; those of this process by default.
+        gpus: the GPUs to use, as CUDA_VISIBLE_DEVICES names them; those that are visible by default.
+    """
+
+    name = "local"
+
+    def __init__(self, root: str, cpus: int | None = None, gpus: Sequence[str] | None = None) -> None:
+        self._root = root
+        self._cpus = cpus or len(os.sched_getaffinity(0))
+        self._gpus = list(gpus) if gpus is not None else visible_gpus()
+        self._hosts: dict[int, Host] = {}
+        self._running: dict[int, Task] = {}
+        self._stopped = False
+
+    def start(self) -> None:
+        """Nothing to bring up: a host starts with its first task."""
+
+    def capacity(self, cpus: float, gpus: float) -> Capacity:
+        fits = [int(self._cpus // cpus)] if cpus else []
+        if gpus:
+            fits.append(slots_on_gpus(len(self._gpus), gpus))
+        slots = min(fits) if fits else self._cpus
+        return Capacity(slots, self._cpus, len(self._gpus), self._cpus, len(self._gpus))
+
+    def adopt(self, host: Host) -> None:
+        """Take over a host whose workers are warm already, as the first slot's."""
+        self._hosts[0] = host
+
+    def run(self, desk: Desk) -> None:
+        while not desk.done:
+            self._feed(desk)
+            if desk.stopping and not self._stopped:
+                self._stopped = True
+                for slot in self._running:
+                    self._hosts[slot].stop()
+            self._listen(desk, timeout_s=0.2)
+            desk.tick()
+
+    def close(self) -> None:
+        for host in self._hosts.values():
+            host.close()
+        self._hosts.clear()
+        self._running.clear()
+
+    def _feed(self, desk: Desk) -> None:
+        while (task := desk.next_task()) is not None:
+            slot = next(n for n in range(len(self._running) + 1) if n not in self._running)
+            if slot not in self._hosts:
+                self._hosts[slot] = self._host(slot, task)
+            self._hosts[slot].start(task)
+            self._running[slot] = task
+
+    def _host(self, slot: int, task: Task) -> Host:
+        cpus, gpus = task.resources["cpus"], task.resources["gpus"]
+        return Host(self._root, cpus, gpus, self._devices(slot, gpus))
+
+    def _devices(self, slot: int, gpus: float) -> list[str]:
+        if not gpus:
+            return []
+        if gpus < 1:
+            return [self._gpus[slot // int(1 / gpus)]]
+        count = int(gpus)
+        return self._gpus[slot * count : (slot + 1) * count]
+
+    def _listen(self, desk: Desk, timeout_s: float) -> None:
+        if not self._running:
+            return
+        waiting = {self._hosts[slot].fileno(): slot for slot in self._running}
+        ready = select.select(list(waiting), [], [], timeout_s)[0]
+        # With nothing to hear every slot is polled, which notices the dead and the overdue.
+        for slot in [waiting[each] for each in ready] or list(self._running):
+            self._hear(desk, slot)
+
+    def _hear(self, desk: Desk, slot: int) -> None:
+        host = self._hosts[slot]
+        while slot in self._running and (message := host.poll(0.0)) is not None:
+            task = self._running[slot]
+            if message["kind"] == "ended":
+                del self._running[slot]
+            answer = desk.hear(task, message)
+            if message["kind"] == "report":
+                host.answer(answer)
+                if answer is Answer.STOP:
+                    host.stop()
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs of this machine that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [each.strip() for each in named.split(",") if each.strip() not in ("", "-1")]
+    if not shutil.which("nvidia-smi"):
+        return []
+    asked = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
+    count = sum(line.startswith("GPU ") for line in asked.stdout.splitlines())
+    return [str(n) for n in range(count)]
+
+
+def slots_on_gpus(count: int, gpus: float) -> int:
+    """How many trials of `gpus` each fit on `count` GPUs; a fraction never spans two of them."""
+    return count * int(1 / gpus) if gpus < 1 else count // int(gpus)

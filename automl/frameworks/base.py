@@ -1,0 +1,87 @@
+"""The seam to what trains. One file per vendor; only a worker process ever loads one.
+
+A framework gets a `Handle` for talking to the driver and never sees a socket, a database or Ray.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from automl.engines.base import Answer, Task
+from automl.errors import AutoMLError
+
+_HOME = {
+    "lightning": "automl.frameworks.lightning:Lightning",
+    "keras": "automl.frameworks.keras:Keras",
+    "function": "automl.frameworks.function:Function",
+}
+
+
+class Handle(Protocol):
+    """What a framework may ask of the worker around it."""
+
+    task: Task
+    checkpoint: Path | None  # a local folder to go on from
+    folder: Path  # the trial's own local folder
+
+    def tell(self, metrics: Mapping[str, float], step: int) -> Answer:
+        """Report; blocks until the driver has appended it and answered."""
+
+    def leave_if_told(self) -> None:
+        """Between batches: raises TrialStopped once a stop has waited its grace for the epoch's end."""
+
+    def due(self) -> bool:
+        """Whether a checkpoint is due: often enough to lose little, seldom enough to cost little."""
+
+    def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
+        """Keep a checkpoint: `write` fills a folder."""
+
+    def improved(self) -> bool:
+        """Whether the last report is the best of this trial (`value: best`)."""
+
+    def save_weights(self, step: int, write: Callable[[Path], None]) -> None:
+        """Keep the weights of a step: `write` fills a folder."""
+
+
+class Framework(ABC):
+    """One vendor. `start` is called once per worker, before the vendor's first operation."""
+
+    name: str
+
+    @abstractmethod
+    def start(self, cpus: float, gpus: float) -> None:
+        """Import the vendor and bind it to the CPUs and GPUs that were allocated."""
+
+    @abstractmethod
+    def seed(self, seed: int) -> None:
+        """Seed every random generator of this process; forget what the trial before left."""
+
+    @abstractmethod
+    def fit_signature(self) -> dict[str, Any] | None:
+        """The signature of what takes `fit.*`, as plain data; None where nothing does."""
+
+    @abstractmethod
+    def train(self, handle: Handle, model: Any, data: Any) -> None:
+        """Train `model` on `data` (objects at the task's addresses) with the task's arguments.
+
+        Raises:
+            TrialPruned, TrialStopped: as the driver answered.
+        """
+
+    @abstractmethod
+    def load(self, model: Any, arguments: Mapping[str, Any], folder: Path) -> Any:
+        """The trained model from a folder that `save_weights` filled."""
+
+
+def framework(name: str) -> Framework:
+    """The framework of that name. Raises AutoMLError with the names that there are."""
+    if name not in _HOME:
+        raise AutoMLError(f"no framework {name!r}. There are {', '.join(_HOME)}")
+    module, _, attribute = _HOME[name].partition(":")
+    made = getattr(import_module(module), attribute)()
+    assert isinstance(made, Framework)
+    return made

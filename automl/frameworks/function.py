@@ -1,0 +1,103 @@
+"""A plain callable `train(trial, **params)`: scikit-learn, XGBoost, JAX, anything. Imports no vendor."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from automl.engines.base import Answer
+from automl.errors import TrialFinished, TrialPruned, TrialStopped
+from automl.frameworks.base import Framework, Handle
+
+_MODEL = "model.skops"
+
+
+class Trial:
+    """What a callable gets as its first argument.
+
+    Attributes:
+        number: the trial's number, from 0.
+        seed: an int made from the search's seed and the number.
+        resources: `cpus` and `gpus` of this trial.
+    """
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+        self._step = handle.task.step
+        self._last: dict[str, float] = {}
+        self.number = handle.task.trial
+        self.seed = handle.task.seed
+        self.resources = dict(handle.task.resources)
+
+    def report(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Report metrics; blocks until the driver has written them down.
+
+        Args:
+            metrics: names to numbers; the objective's among them.
+            step: from 1; the one after the last when left out.
+
+        Raises:
+            TrialPruned, TrialStopped, TrialFinished: the trial ends here; let it pass.
+        """
+        self._step = self._step + 1 if step is None else int(step)
+        self._last = {name: float(value) for name, value in metrics.items()}
+        answer = self._handle.tell(self._last, self._step)
+        endings = {Answer.END: TrialPruned, Answer.STOP: TrialStopped, Answer.FINISH: TrialFinished}
+        if answer in endings:
+            raise endings[answer]
+
+    def load_checkpoint(self) -> Path | None:
+        """The folder that an earlier attempt saved last, or None."""
+        return self._handle.checkpoint
+
+    def save_checkpoint(self, folder: str | Path) -> None:
+        """Keep a copy of a folder for a later attempt, whole or not at all."""
+        self._handle.save_checkpoint(
+            self._step, lambda target: shutil.copytree(folder, target, dirs_exist_ok=True)
+        )
+
+    def save_model(self, estimator: Any) -> None:
+        """Keep a scikit-learn estimator as this trial's model; returning it does the same."""
+        self._handle.save_weights(self._step, lambda folder: self._write(estimator, folder))
+
+    def _write(self, estimator: Any, folder: Path) -> None:
+        import skops.io
+
+        skops.io.dump(estimator, folder / _MODEL)
+        task = self._handle.task
+        meta = {"step": self._step, "metrics": self._last, "model": task.model, "arguments": task.arguments}
+        (folder / "meta.json").write_text(json.dumps(meta))
+
+
+class Function(Framework):
+    name = "function"
+
+    def start(self, cpus: float, gpus: float) -> None:
+        """Threads follow the environment that the host set; there is nothing else to bind."""
+
+    def seed(self, seed: int) -> None:
+        import numpy as np
+
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+
+    def fit_signature(self) -> None:
+        return None
+
+    def train(self, handle: Handle, model: Any, data: Any) -> None:
+        trial = Trial(handle)
+        returned = model(trial, **handle.task.arguments.get("model", {}))
+        if returned is not None and hasattr(returned, "get_params") and hasattr(returned, "predict"):
+            trial.save_model(returned)
+
+    def load(self, model: Any, arguments: Mapping[str, Any], folder: Path) -> Any:
+        import skops.io
+
+        untrusted = skops.io.get_untrusted_types(file=folder / _MODEL)
+        if foreign := [name for name in untrusted if not name.startswith(("sklearn.", "numpy.", "scipy."))]:
+            raise TypeError(f"{folder / _MODEL} names types that are not scikit-learn's: {foreign}")
+        return skops.io.load(folder / _MODEL, trusted=untrusted)

@@ -1,0 +1,212 @@
+"""PyTorch Lightning: trains a LightningModule and reports once per validation. Knows no Ray, no SQL."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+
+from automl import project
+from automl.engines.base import Answer
+from automl.errors import TrialFinished, TrialPruned, TrialStopped
+from automl.frameworks.base import Framework, Handle
+
+_CHECKPOINT = "trainer.ckpt"
+_EXAMPLE_ROWS = 4
+
+
+class Lightning(Framework):
+    name = "lightning"
+
+    def start(self, cpus: float, gpus: float) -> None:
+        self._gpus = gpus
+        torch.set_num_threads(max(1, int(cpus)))
+        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+
+    def seed(self, seed: int) -> None:
+        pl.seed_everything(seed, workers=True, verbose=False)
+
+    def fit_signature(self) -> dict[str, Any]:
+        return project.signature(pl.Trainer)
+
+    def train(self, handle: Handle, model: Any, data: Any) -> None:
+        arguments = handle.task.arguments
+        module = model(**arguments.get("model", {}))
+        loaders = _loaders(data(**arguments.get("data", {})))
+        reporter = Reporter(handle, module)
+        trainer = pl.Trainer(**self._house(handle, reporter), **_fit(handle))
+        checkpoint = str(handle.checkpoint / _CHECKPOINT) if handle.checkpoint else None
+        trainer.fit(module, **loaders, ckpt_path=checkpoint, weights_only=True)
+        reporter.keep_last()
+
+    def load(self, model: Any, arguments: Mapping[str, Any], folder: Path) -> Any:
+        module = model(**arguments.get("model", {}))
+        module.load_state_dict(torch.load(folder / "state_dict.pt", map_location="cpu", weights_only=True))
+        return module.eval()
+
+    def _house(self, handle: Handle, reporter: Reporter) -> dict[str, Any]:
+        """The Trainer arguments that belong to the house; a search file that names one is refused."""
+        return {
+            "accelerator": "gpu" if self._gpus else "cpu",
+            "devices": max(1, int(self._gpus)),
+            "callbacks": [reporter],
+            "logger": False,
+            "enable_checkpointing": True,  # Lightning refuses a Checkpoint callback otherwise
+            "enable_progress_bar": False,
+            "default_root_dir": str(handle.folder),
+        }
+
+
+def _fit(handle: Handle) -> dict[str, Any]:
+    fit = {"enable_model_summary": False, "num_sanity_val_steps": 0, **handle.task.arguments.get("fit", {})}
+    if handle.task.deep:
+        fit |= {"max_epochs": 1, "limit_train_batches": 1, "limit_val_batches": 1}
+        fit.pop("max_steps", None)
+    return fit
+
+
+def _loaders(data: Any) -> dict[str, Any]:
+    if isinstance(data, pl.LightningDataModule):
+        return {"datamodule": data}
+    train, validation = data
+    return {"train_dataloaders": train, "val_dataloaders": validation}
+
+
+class Reporter(Checkpoint):
+    """Reports every validation once, and keeps checkpoints and weights.
+
+    A Checkpoint because Lightning calls those last at the end of an epoch, after the module's own
+    hooks: by then all metrics of the epoch are there.
+    """
+
+    def __init__(self, handle: Handle, module: pl.LightningModule) -> None:
+        self._handle, self._module = handle, module
+        self._step = 0
+        self._pending = False
+        self._generators: dict[str, Any] | None = None
+        self._example: dict[str, np.ndarray] | None = None
+        self._metrics: dict[str, float] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"step": self._step, "generators": generator_states()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._step = state_dict["step"]
+        self._generators = state_dict["generators"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._restore_generators()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._restore_generators()
+        self._generators = None
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
+        self._handle.leave_if_told()
+
+    def on_validation_batch_start(
+        self, trainer: pl.Trainer, module: Any, batch: Any, *_: Any, **__: Any
+    ) -> None:
+        if self._example is None:
+            self._example = example_of(batch)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        self._pending = True
+        if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            self._report(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._pending or not trainer.enable_validation:
+            self._report(trainer)
+
+    def keep_last(self) -> None:
+        """Keep the weights at the end, where the last value is the trial's."""
+        if self._step and self._handle.task.objectives[0]["value"] == "last":
+            self._keep()
+
+    def _report(self, trainer: pl.Trainer) -> None:
+        self._pending = False
+        self._step += 1
+        self._metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        answer = self._handle.tell(self._metrics, self._step)
+        if answer is Answer.END:
+            raise TrialPruned
+        if self._handle.task.objectives[0]["value"] == "best" and self._handle.improved():
+            self._keep()
+        if answer is Answer.FINISH:
+            self.keep_last()
+            raise TrialFinished
+        if answer is Answer.STOP or self._handle.due():
+            self._handle.save_checkpoint(
+                self._step, lambda folder: trainer.save_checkpoint(folder / _CHECKPOINT)
+            )
+        if answer is Answer.STOP:
+            raise TrialStopped
+
+    def _keep(self) -> None:
+        self._handle.save_weights(self._step, self._write_weights)
+
+    def _write_weights(self, folder: Path) -> None:
+        torch.save(self._module.state_dict(), folder / "state_dict.pt")
+        task = self._handle.task
+        meta = {
+            "step": self._step,
+            "metrics": self._metrics,
+            "model": task.model,
+            "arguments": task.arguments,
+        }
+        (folder / "meta.json").write_text(json.dumps(meta))
+        if self._example is not None:
+            np.savez(folder / "example.npz", **self._example)  # type: ignore[arg-type]
+
+    def _restore_generators(self) -> None:
+        if self._generators:
+            restore_generators(self._generators)
+
+
+def generator_states() -> dict[str, Any]:
+    """The random generators of Python, numpy and torch, in types that load without unpickling code."""
+    version, inner, gauss = random.getstate()
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    return {
+        "python": [version, list(inner), gauss],
+        "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore_generators(states: Mapping[str, Any]) -> None:
+    """Put back what `generator_states` took."""
+    version, inner, gauss = states["python"]
+    random.setstate((version, tuple(inner), gauss))
+    kind, keys, position, has_gauss, cached = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(states["torch"])
+    if states["cuda"]:
+        torch.cuda.set_rng_state_all(states["cuda"])
+
+
+def example_of(batch: Any) -> dict[str, np.ndarray] | None:
+    """A few rows of a batch's inputs: `x`, or `x_NAME` for a mapping; None for other shapes."""
+    inputs = batch[0] if isinstance(batch, list | tuple) else batch
+    if isinstance(inputs, torch.Tensor):
+        return {"x": _rows(inputs)}
+    if isinstance(inputs, Mapping) and all(isinstance(v, torch.Tensor) for v in inputs.values()):
+        return {f"x_{name}": _rows(value) for name, value in inputs.items()}
+    return None
+
+
+def _rows(values: torch.Tensor) -> np.ndarray:
+    rows = values[:_EXAMPLE_ROWS].detach().cpu()
+    return (rows.float() if rows.dtype in (torch.bfloat16, torch.float16) else rows).numpy()

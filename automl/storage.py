@@ -1,0 +1,179 @@
+"""Where a trial's files lie, and how they get there whole. Owns every path below the storage.
+
+A local folder or any fsspec URL. Folders are written beside and then renamed; on an object store,
+which cannot rename, a manifest is written last and a folder without one does not exist.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from automl.errors import StorageError
+
+_MANIFEST = "MANIFEST.json"
+
+
+class TrialFolder:
+    """`STORAGE/NAME/trials/N`: the log, the last checkpoint, the weights.
+
+    Args:
+        storage: local folder or fsspec URL.
+        name: the search.
+        trial: the trial's number.
+        scratch: a local folder of this process, for what must be local first.
+    """
+
+    def __init__(self, storage: str, name: str, trial: int, scratch: Path) -> None:
+        self.url = join(storage, name, "trials", str(trial))
+        self.remote = is_remote(storage)
+        self._scratch = scratch
+        self.local = scratch / f"trial-{trial}" if self.remote else Path(self.url)
+        self.local.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def log(self) -> Path:
+        """The trial's log on this machine; `send_log` brings it to a remote storage."""
+        return self.local / "log.txt"
+
+    def send_log(self) -> None:
+        if self.remote and self.log.exists():
+            _filesystem(self.url).put_file(str(self.log), join(self.url, "log.txt"))
+
+    def put(self, kind: str, step: int, write: Callable[[Path], None]) -> str:
+        """Write a folder whole, then forget the older ones of its kind.
+
+        Args:
+            kind: `checkpoint` or `weights`.
+            step: the step that it holds.
+            write: fills the local folder that it is given.
+
+        Returns:
+            Where it lies: a path or URL.
+
+        Raises:
+            StorageError: nothing was kept of it; what was there before still is.
+        """
+        beside = self.local / f".{kind}-{uuid.uuid4().hex[:8]}"
+        try:
+            beside.mkdir()
+            write(beside)
+            place = self._publish(beside, f"{kind}-{step:08d}")
+        except OSError as error:
+            raise StorageError(f"cannot write {kind} of step {step} to {self.url}: {error}") from error
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+        self._forget(kind, keep=place)
+        return place
+
+    def _publish(self, beside: Path, name: str) -> str:
+        place = join(self.url, name)
+        if not self.remote:
+            target = Path(place)
+            if target.exists():
+                target.rename(beside.with_name(f"{beside.name}-old"))
+            os.rename(beside, target)
+            shutil.rmtree(beside.with_name(f"{beside.name}-old"), ignore_errors=True)
+            return place
+        files = _filesystem(self.url)
+        listed = sorted(str(f.relative_to(beside)) for f in beside.rglob("*") if f.is_file())
+        for file in listed:
+            files.put_file(str(beside / file), join(place, file))
+        files.pipe_file(join(place, _MANIFEST), json.dumps(listed).encode())
+        return place
+
+    def _forget(self, kind: str, keep: str) -> None:
+        for place in folders(self.url, kind):
+            if place != keep:
+                remove(place)
+
+
+def join(*parts: str) -> str:
+    """Path or URL parts with single slashes between them."""
+    return "/".join([parts[0].rstrip("/"), *(part.strip("/") for part in parts[1:])])
+
+
+def is_remote(storage: str) -> bool:
+    """Whether the storage is an fsspec URL of something else than local files."""
+    return "://" in storage and not storage.startswith(("file://", "local://"))
+
+
+def local_path(storage: str) -> str:
+    """A local storage as a plain path: `file:///x` becomes `/x`."""
+    return re.sub(r"^(file|local)://", "", storage)
+
+
+def folders(url: str, kind: str) -> list[str]:
+    """The whole folders of a kind below a trial's folder, oldest step first."""
+    if not is_remote(url):
+        found = sorted(Path(url).glob(f"{kind}-[0-9]*"))
+        return [str(path) for path in found if path.is_dir()]
+    files = _filesystem(url)
+    if not files.exists(url):
+        return []
+    found_names = sorted(Path(entry).name for entry in files.ls(url, detail=False, refresh=True))
+    places = [join(url, name) for name in found_names if re.fullmatch(rf"{kind}-\d+", name)]
+    return [place for place in places if files.exists(join(place, _MANIFEST))]
+
+
+def fetch(place: str, scratch: Path) -> Path:
+    """A folder of the storage as a local one; a local folder is returned as it is.
+
+    Raises:
+        StorageError: it is not there, or not whole.
+    """
+    if not is_remote(place):
+        if not Path(place).is_dir():
+            raise StorageError(f"{place} is not there any more")
+        return Path(place)
+    files = _filesystem(place)
+    target = Path(tempfile.mkdtemp(dir=scratch))
+    try:
+        for name in json.loads(files.cat_file(join(place, _MANIFEST))):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            files.get_file(join(place, name), str(target / name))
+    except OSError as error:
+        raise StorageError(f"cannot read {place}: {error}") from error
+    return target
+
+
+def remove(place: str) -> None:
+    """Remove a folder; one that is gone already is fine."""
+    if not is_remote(place):
+        shutil.rmtree(place, ignore_errors=True)
+        return
+    files = _filesystem(place)
+    if files.exists(place):
+        files.rm(place, recursive=True)
+
+
+def probe(storage: str, name: str) -> str | None:
+    """Whether the storage can be written; None, or what is wrong. Leaves nothing behind."""
+    try:
+        if is_remote(storage):
+            files = _filesystem(storage)
+            file = join(storage, f".{name}-{uuid.uuid4().hex[:8]}")
+            files.pipe_file(file, b"")
+            files.rm(file)
+            return None
+        folder = Path(storage)
+        while not folder.exists():
+            folder = folder.parent
+        if not folder.is_dir():
+            return f"{folder} is no folder"
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except Exception as error:  # each fsspec backend raises its own vendor's exceptions
+        return f"{type(error).__name__}: {error}"
+
+
+def _filesystem(url: str):  # type: ignore[no-untyped-def]  # fsspec has no types
+    import fsspec
+
+    return fsspec.core.url_to_fs(url)[0]

@@ -1,0 +1,286 @@
+"""The child process: trains one trial after another and stays warm. `python -m automl.worker`.
+
+A host starts it and speaks with it over a Unix socket, a JSON object a line. It opens no database and
+knows neither Ray nor MLflow. It dies with its host.
+
+| host -> worker | meaning |
+|---|---|
+| `{"op": "run", "task": {...}}` | train; answered by started, report..., checkpointed..., ended |
+| `{"op": "answer", "answer": "go"}` | the answer to a report |
+| `{"op": "stop"}` | leave the running attempt after a checkpoint |
+| `{"op": "inspect", "trainers": {...}}` | answered by `inspected`: signatures as plain data |
+| `{"op": "quit"}` | end |
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from automl import project
+from automl.engines.base import Answer, Task
+from automl.errors import TrialFinished, TrialPruned, TrialStopped
+from automl.frameworks.base import Framework, framework
+from automl.storage import TrialFolder, fetch
+
+# A stop waits so long for the end of the epoch before it gives the epoch up.
+STOP_GRACE_S = 10.0
+# A checkpoint is due when so much time has passed, and again twenty times what the last one cost.
+CHECKPOINT_S = 5.0
+_PR_SET_PDEATHSIG = 1
+
+
+class Link:
+    """The worker's end of the socket. A thread reads, so that a stop is seen while training."""
+
+    def __init__(self, path: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(path)
+        self._lock = threading.Lock()
+        self.operations: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.answers: queue.Queue[Answer] = queue.Queue()
+        self.stopped_s: float | None = None
+        threading.Thread(target=self._read, name="automl-link", daemon=True).start()
+
+    def send(self, kind: str, **data: Any) -> None:
+        line = json.dumps({"kind": kind, **data}) + "\n"
+        with self._lock:
+            self._socket.sendall(line.encode())
+
+    def _read(self) -> None:
+        with self._socket.makefile("r", encoding="utf-8") as lines:
+            for line in lines:
+                self._dispatch(json.loads(line))
+        # The host is gone. The whole group goes with it, data loader processes included.
+        os.killpg(0, signal.SIGKILL)
+
+    def _dispatch(self, said: dict[str, Any]) -> None:
+        if said["op"] == "answer":
+            self.answers.put(Answer(said["answer"]))
+        elif said["op"] == "stop":
+            self.stopped_s = time.monotonic()
+        else:
+            self.operations.put(said)
+
+
+class TrialHandle:
+    """What a framework sees of the world while one attempt runs."""
+
+    def __init__(self, link: Link, task: Task, files: TrialFolder, checkpoint: Path | None) -> None:
+        self.task, self.checkpoint, self.folder = task, checkpoint, files.local
+        self._link, self._files = link, files
+        self._kept_s, self._cost_s = time.monotonic(), 0.0
+        self._best, self._improved = task.best, False
+        self.weights: str | None = None
+        self.reports: list[dict[str, float]] = []
+
+    def tell(self, metrics: Mapping[str, float], step: int) -> Answer:
+        plain = {str(name): float(value) for name, value in metrics.items()}
+        self._note_best(plain)
+        if self.task.deep:
+            self.reports.append(plain)
+            return Answer.GO
+        self._link.send("report", metrics=plain, step=int(step))
+        return self._link.answers.get()
+
+    def leave_if_told(self) -> None:
+        told_s = self._link.stopped_s
+        if told_s is not None and time.monotonic() - told_s > STOP_GRACE_S:
+            raise TrialStopped
+
+    def due(self) -> bool:
+        since_s = time.monotonic() - self._kept_s
+        return not self.task.deep and since_s >= max(CHECKPOINT_S, 20 * self._cost_s)
+
+    def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
+        if self.task.deep:
+            return
+        begun_s = time.monotonic()
+        path = self._files.put("checkpoint", step, write)
+        self._kept_s = time.monotonic()
+        self._cost_s = self._kept_s - begun_s
+        self._link.send("checkpointed", step=step, path=path)
+
+    def improved(self) -> bool:
+        return self._improved
+
+    def save_weights(self, step: int, write: Callable[[Path], None]) -> None:
+        if not self.task.deep:
+            self.weights = self._files.put("weights", step, write)
+
+    def _note_best(self, metrics: Mapping[str, float]) -> None:
+        first = self.task.objectives[0]
+        value = metrics.get(first["metric"])
+        if value is None:
+            return
+        self._improved = self._best is None or (
+            value > self._best if first["direction"] == "maximize" else value < self._best
+        )
+        if self._improved:
+            self._best = value
+
+
+class Worker:
+    """One process, one framework."""
+
+    def __init__(self, link: Link, name: str, cpus: float, gpus: float, scratch: Path) -> None:
+        self._link, self._scratch = link, scratch
+        self._framework_name, self._cpus, self._gpus = name, cpus, gpus
+        self._framework: Framework | None = None
+        self._served = 0
+
+    @property
+    def framework(self) -> Framework:
+        """Imported at first need, so that a failing import is told as any other fault."""
+        if self._framework is None:
+            self._framework = framework(self._framework_name)
+            self._framework.start(self._cpus, self._gpus)
+        return self._framework
+
+    def serve(self) -> None:
+        """Do what the host says until it says quit."""
+        while True:
+            said = self._link.operations.get()
+            if said["op"] == "quit":
+                return
+            if said["op"] == "inspect":
+                self._link.send("inspected", trainers=self._inspect(said["trainers"]))
+            elif said["op"] == "run":
+                self._run(Task(**said["task"]))
+
+    def _run(self, task: Task) -> None:
+        self._link.stopped_s = None
+        files = TrialFolder(task.storage, task.search, task.trial, self._scratch)
+        with _log_into(files.log, task):
+            ended = self._attempt(task, files)
+        with contextlib.suppress(Exception):  # the log is a help, its loss no reason to fail the trial
+            files.send_log()
+        self._served += 1
+        self._link.send("ended", **ended)
+
+    def _attempt(self, task: Task, files: TrialFolder) -> dict[str, Any]:
+        handle = None
+        try:
+            addresses = [address for address in (task.model, task.data) if address]
+            self._link.send(
+                "started",
+                pid=os.getpid(),
+                node=socket.gethostname(),
+                device=self._device(),
+                framework=task.framework,
+                warm=self._served > 0,
+                code=None if task.deep else project.code_hash(addresses, Path(task.root)),
+                resumed_step=task.step if task.checkpoint else 0,
+            )
+            checkpoint = fetch(task.checkpoint, self._scratch) if task.checkpoint else None
+            handle = TrialHandle(self._link, task, files, checkpoint)
+            outcome = self._train(handle)
+            return {"outcome": outcome, "weights": handle.weights, "reports": handle.reports}
+        except Exception as error:
+            traceback.print_exc()
+            return _failed(error)
+
+    def _train(self, handle: TrialHandle) -> str:
+        task, vendor = handle.task, self.framework
+        model = project.resolve_address(task.model)
+        data = project.resolve_address(task.data) if task.data else None
+        vendor.seed(task.seed)
+        try:
+            vendor.train(handle, model, data)
+        except TrialPruned:
+            return "pruned"
+        except TrialStopped:
+            return "stopped"
+        except TrialFinished:
+            return "complete"
+        return "complete"
+
+    def _device(self) -> str:
+        return f"cuda:{os.environ.get('CUDA_VISIBLE_DEVICES', '')}" if self._gpus else "cpu"
+
+    def _inspect(self, trainers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        return {name: self._signatures(trainer) for name, trainer in trainers.items()}
+
+    def _signatures(self, trainer: Mapping[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {"error": None, "model": None, "data": None, "fit": None}
+        for part in ("model", "data"):
+            try:
+                vendor = self.framework
+                if trainer.get(part):
+                    found[part] = project.signature(
+                        project.resolve_address(trainer[part]), trainer["framework"]
+                    )
+                found["fit"] = vendor.fit_signature()
+            except Exception as error:
+                found["error"] = found["error"] or {"part": part, "text": _line(error)}
+        return found
+
+
+def _failed(error: Exception) -> dict[str, Any]:
+    trace = "".join(traceback.format_exception(error))
+    return {"outcome": "failed", "cause": "code", "error": _line(error), "trace": trace[-4000:]}
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}"[:500] if text else type(error).__name__
+
+
+@contextlib.contextmanager
+def _log_into(log: Path, task: Task) -> Iterator[None]:
+    """stdout and stderr, those of C libraries and child processes included, go to the trial's log."""
+    _flush()
+    before = os.dup(1), os.dup(2)
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)
+    if task.attempt > 1:
+        print(f"--- attempt {task.attempt} on {socket.gethostname()}, pid {os.getpid()}", flush=True)
+    try:
+        yield
+    finally:
+        _flush()
+        for kept, stream in zip(before, (1, 2), strict=True):
+            os.dup2(kept, stream)
+            os.close(kept)
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def _die_with_parent() -> None:
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main() -> None:
+    """Serve the host at `AUTOML_SOCKET`."""
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    said = json.loads(os.environ["AUTOML_WORKER"])
+    sys.path.insert(0, said["root"])
+    link = Link(os.environ["AUTOML_SOCKET"])
+    worker = Worker(link, said["framework"], said["cpus"], said["gpus"], Path(said["scratch"]))
+    link.send("hello", pid=os.getpid())
+    worker.serve()
+    _flush()
+    os._exit(0)  # a trainer's left-over threads must not keep the process
+
+
+if __name__ == "__main__":
+    main()
