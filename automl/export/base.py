@@ -1,0 +1,108 @@
+"""The seam of the exporters, and the driver's end of the publisher process. Knows no framework.
+
+The publisher is a child process: it imports the project's code and a whole framework, and it has no
+credentials of the tracking server or the ledger in its environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from automl.errors import WorkerError
+from automl.trackers.base import spawn
+
+SECRET_PREFIXES = ("MLFLOW_TRACKING_", "MLFLOW_REGISTRY_", "MLFLOW_S3_", "DATABRICKS_", "AUTOML_")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to publish.
+
+    Args:
+        framework: `lightning`, `keras` or `function`.
+        root: the project's root, where the trainers' code lies.
+        model: the trainer's address, `package.module:Name`.
+        arguments: those of the winner by where they go: `{"model": {...}, ...}`.
+        weights: the local folder that the worker saved them in.
+        example: the input example, a `.npz`; None looks for `example.npz` among the weights.
+        out: the model folder to make; one that is there is replaced, whole or not at all.
+        values: the objectives' values of the winner.
+        trial: its number.
+    """
+
+    framework: str
+    root: str
+    model: str
+    arguments: Mapping[str, Any]
+    weights: str
+    out: str
+    example: str | None = None
+    values: Sequence[float] = field(default_factory=tuple)
+    trial: int | None = None
+
+
+@dataclass(frozen=True)
+class Package:
+    """A model folder that was loaded in a fresh process and predicts what the original does.
+
+    Args:
+        path: the MLflow model folder.
+        format: `pt2`, `state_dict` (with code), `keras`, `keras_code` (with its own layers) or `skops`.
+        seconds: what building and verifying took.
+        note: why it is not the format that was tried first, or None.
+    """
+
+    path: str
+    format: str
+    seconds: float
+    note: str | None = None
+
+
+def publish(order: Order, timeout_s: float = 300.0) -> Package:
+    """Builds and verifies a model folder, in a child process.
+
+    Args:
+        order: what to publish.
+        timeout_s: after so long the process is killed.
+
+    Raises:
+        WorkerError: it could not be built, or does not predict what the original does; one line.
+    """
+    with tempfile.TemporaryDirectory(prefix="automl-publish-") as scratch:
+        environment = publisher_environment(order.framework, scratch)
+        with spawn("automl.export", environment, cwd=order.root) as process:
+            try:
+                said, _ = process.communicate(json.dumps(asdict(order)) + "\n", timeout_s)
+            except subprocess.TimeoutExpired:
+                raise WorkerError(f"publishing took longer than {timeout_s:g} s and was given up") from None
+            finally:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+    answer = json.loads(said.splitlines()[-1]) if said.strip() else {}
+    if "path" in answer:
+        return Package(answer["path"], answer["format"], answer["seconds"], answer.get("note"))
+    raise WorkerError(answer.get("error") or f"the publisher ended with status {process.returncode}")
+
+
+def publisher_environment(framework: str, scratch: str) -> dict[str, str]:
+    """This environment without the house's credentials, on the CPU, with pickles refused."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(SECRET_PREFIXES)}
+    mlflow = {
+        # Should anything in MLflow ask for a database after all, it makes one where it does no harm.
+        "MLFLOW_TRACKING_URI": f"sqlite:///{Path(scratch) / 'mlflow.db'}",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_LOGGING_LEVEL": "ERROR",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    }
+    keras = {"KERAS_BACKEND": kept.get("KERAS_BACKEND", "tensorflow"), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    house = {"CUDA_VISIBLE_DEVICES": "", "TMPDIR": scratch, "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**kept, **mlflow, **house, **(keras if framework == "keras" else {})}

@@ -1,0 +1,142 @@
+"""A fresh process that loads a model folder and compares its predictions. Has never seen the project.
+
+`python -m automl.export.verify` imports MLflow and the framework at once, while the folder is still
+being built, then reads one JSON line: `{"folder": path, "expected": path of an npz}`, one for each
+folder, and answers each with `{"error": text or null}`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automl.errors import WorkerError
+from automl.trackers import flavors
+from automl.trackers.base import spawn
+
+SIZES = (1, 5)  # besides the example's own: a frozen batch size shows at once
+RTOL, ATOL = 1e-3, 1e-4
+MODULES = {"lightning": "torch", "keras": "keras", "function": "sklearn"}
+
+
+class Verifier:
+    """The fresh process, as its builder sees it; a context manager."""
+
+    def __init__(self, framework: str) -> None:
+        self._scratch = tempfile.TemporaryDirectory(prefix="automl-verify-")
+        environment = {**os.environ, "AUTOML_VERIFY": framework}
+        self._process = spawn("automl.export.verify", environment, cwd=self._scratch.name)
+
+    def __enter__(self) -> Verifier:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        with contextlib.suppress(BrokenPipeError):
+            self._process.__exit__(None, None, None)
+        self._scratch.cleanup()
+
+    def verify(self, folder: Path, expected: Mapping[str, np.ndarray]) -> None:
+        """Compares what the folder predicts with what is expected.
+
+        Args:
+            folder: an MLflow model folder.
+            expected: see `batches`.
+
+        Raises:
+            WorkerError: it does not load, or predicts something else; one line.
+        """
+        assert self._process.stdin is not None and self._process.stdout is not None
+        file = Path(self._scratch.name) / "expected.npz"
+        with file.open("wb") as stream:
+            np.savez(stream, **expected)  # type: ignore[arg-type]
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps({"folder": str(folder), "expected": str(file)}) + "\n")
+            self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        answer = json.loads(line) if line else {"error": "the process that verifies the model died"}
+        if answer["error"]:
+            raise WorkerError(answer["error"])
+
+
+def batches(example: Any, predict: Callable[[Any], Any]) -> dict[str, np.ndarray]:
+    """The example, one row and five rows, each with the original's predictions, as flat arrays.
+
+    Args:
+        example: an array [batch, ...], or a mapping of names to such arrays.
+        predict: the original model.
+
+    Returns:
+        arrays by `KIND/ROWS/NAME`, where KIND is `in` or `out` and NAME is empty for a single array.
+    """
+    flat: dict[str, np.ndarray] = {}
+    for size in (_length(example), *SIZES):
+        batch = _resized(example, size)
+        for kind, value in (("in", batch), ("out", predict(batch))):
+            named = value if isinstance(value, Mapping) else {"": value}
+            flat |= {f"{kind}/{size}/{name}": np.asarray(array) for name, array in named.items()}
+    return flat
+
+
+def difference(folder: Path, expected: Mapping[str, np.ndarray]) -> str | None:
+    """Where the folder's predictions differ from what is expected, or None."""
+    for size in sorted({key.split("/")[1] for key in expected}, key=int, reverse=True):
+        batch = _named(expected, f"in/{size}/")
+        found = flavors.predict(folder, batch.get("", batch))
+        found = dict(found) if isinstance(found, Mapping) else {"": found}
+        for name, wanted in _named(expected, f"out/{size}/").items():
+            got = np.asarray(found.get(name, np.nan))
+            if got.shape != wanted.shape or not _close(got, wanted):
+                return f"for a batch of {size} the model predicts something else than the original"
+    return None
+
+
+def _close(got: np.ndarray, wanted: np.ndarray) -> bool:
+    if not np.issubdtype(wanted.dtype, np.number):
+        return bool((got == wanted).all())
+    return bool(np.allclose(got, wanted, rtol=RTOL, atol=ATOL, equal_nan=True))
+
+
+def _named(flat: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {key.removeprefix(prefix): value for key, value in flat.items() if key.startswith(prefix)}
+
+
+def _length(example: Any) -> int:
+    return len(next(iter(example.values())) if isinstance(example, Mapping) else example)
+
+
+def _resized(example: Any, size: int) -> Any:
+    if isinstance(example, Mapping):
+        return {name: _resized(rows, size) for name, rows in example.items()}
+    return np.concatenate([example] * -(-size // len(example)))[:size]
+
+
+def main() -> None:
+    """The whole life of the process."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    flavors.warm(MODULES[os.environ["AUTOML_VERIFY"]])
+    for line in sys.stdin:
+        asked = json.loads(line)
+        try:
+            with np.load(asked["expected"], allow_pickle=False) as arrays:
+                error = difference(Path(asked["folder"]), dict(arrays))
+        except Exception as failure:
+            first = (str(failure).strip().splitlines() or [""])[0]
+            error = f"the model folder does not load and predict: {type(failure).__name__}: {first[:300]}"
+        out.write(json.dumps({"error": error}) + "\n")
+        out.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""The publisher: real weights of both frameworks and of scikit-learn leave as verified model folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skops.io
+import torch
+from sklearn.ensemble import RandomForestClassifier
+
+from automl.errors import WorkerError
+from automl.export.base import Order, Package, publish, publisher_environment
+
+PROJECT = Path(__file__).parent / "project"
+ROWS = np.random.default_rng(0).normal(size=(6, 8)).astype("float32")
+PICKLED = {".pkl", ".pth", ".pickle", ".cloudpickle", ".joblib"}
+
+AWKWARD = '''
+import torch
+
+class Awkward(torch.nn.Module):
+    """Its forward depends on values, which no exported graph can hold."""
+
+    def __init__(self, width: int = 2) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(8, width)
+
+    def forward(self, x):
+        y = self.layer(x)
+        return y + 1 if float(x.sum()) > 0 else y
+'''
+
+OWN_LAYER = """
+import keras
+
+@keras.saving.register_keras_serializable("own")
+class Doubled(keras.layers.Layer):
+    def call(self, x):
+        return 2 * x
+
+def net(width: int = 2):
+    return keras.Sequential([keras.Input((8,)), Doubled(), keras.layers.Dense(width)])
+"""
+
+# Loads a model folder as a stranger would: no project on the path, no automl in sight, no pickles.
+STRANGER = """
+import json, sys
+import mlflow.pyfunc, numpy as np
+model = mlflow.pyfunc.load_model(sys.argv[1])
+example = np.load(sys.argv[2])["x"]
+print("ANSWER" + json.dumps({
+    "rows": np.asarray(model.predict(example)).tolist(),
+    "inputs": model.metadata.signature.inputs.to_dict(),
+    "example": model.metadata.saved_input_example_info is not None,
+    "automl": "automl" in sys.modules,
+}))
+"""
+
+
+def weights(tmp_path: Path) -> Path:
+    """The folder that a worker leaves, with an input example."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    np.savez(folder / "example.npz", x=ROWS)
+    return folder
+
+
+def linear(prefix: str, classes: int) -> dict[str, torch.Tensor]:
+    """The state of a linear layer on 8 inputs."""
+    return {f"{prefix}.weight": torch.randn(classes, 8), f"{prefix}.bias": torch.randn(classes)}
+
+
+@pytest.fixture(scope="module")
+def keras_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two models saved by Keras, in a process of its own: one framework a process."""
+    folder = tmp_path_factory.mktemp("keras")
+    (folder / "own_layers.py").write_text(OWN_LAYER)
+    script = (
+        "import own_layers; from trainers import tiny_keras\n"
+        "own_layers.net(4).save('own.keras'); tiny_keras.net().save('tiny.keras')"
+    )
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": str(PROJECT)}
+    subprocess.run([sys.executable, "-c", script], cwd=folder, env=environment, check=True, timeout=120)
+    return folder
+
+
+def stranger(package: Package, tmp_path: Path, rows: np.ndarray = ROWS) -> dict[str, Any]:
+    """What a program without automl, without the project and without pickles makes of a model."""
+    np.savez(tmp_path / "asked.npz", x=rows)
+    environment = {**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    command = [sys.executable, "-P", "-c", STRANGER, package.path, str(tmp_path / "asked.npz")]
+    said = subprocess.run(
+        command, cwd=tmp_path, env=environment, check=True, timeout=120, capture_output=True, text=True
+    )
+    return dict(json.loads(said.stdout.partition("ANSWER")[2]))
+
+
+def saved(folder: Path) -> set[str]:
+    return {file.suffix for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Callable[..., Order]:
+    def make(**changes: Any) -> Order:
+        facts = {"root": str(PROJECT), "arguments": {"model": {}}, "weights": str(tmp_path / "weights")}
+        return Order(**{**facts, "out": str(tmp_path / "model"), "values": [0.9], "trial": 3, **changes})
+
+    return make
+
+
+def test_a_lightning_winner_leaves_as_a_graph_of_any_batch_size(
+    tmp_path: Path, order: Callable[..., Order]
+) -> None:
+    state = linear("net.1", 3)
+    torch.save(state, weights(tmp_path) / "state_dict.pt")
+    package = publish(order(framework="lightning", model="trainers.tiny_lightning:TinyNet"))
+
+    assert (package.format, package.note) == ("pt2", None)
+    answer = stranger(package, tmp_path)
+    wanted = ROWS @ state["net.1.weight"].numpy().T + state["net.1.bias"].numpy()
+    assert np.allclose(answer["rows"], wanted, atol=1e-4)
+    assert answer["inputs"][0]["tensor-spec"] == {"dtype": "float32", "shape": [-1, 8]}
+    assert answer["example"]
+    assert not answer["automl"]
+    assert not saved(tmp_path / "model") & PICKLED
+
+
+def test_a_module_that_cannot_be_traced_leaves_as_a_state_dict_with_its_code(
+    tmp_path: Path, order: Callable[..., Order]
+) -> None:
+    package_folder = tmp_path / "root" / "own_nets"
+    package_folder.mkdir(parents=True)
+    (package_folder / "__init__.py").touch()
+    (package_folder / "awkward.py").write_text(AWKWARD)
+    torch.save(linear("layer", 3), weights(tmp_path) / "state_dict.pt")
+    facts = {"model": "own_nets.awkward:Awkward", "root": str(package_folder.parent)}
+    package = publish(order(framework="lightning", arguments={"model": {"width": 3}}, **facts))
+
+    assert package.format == "state_dict"
+    assert package.note is not None and package.note.startswith("pt2: ")
+    shutil.rmtree(package_folder)
+    assert np.shape(stranger(package, tmp_path)["rows"]) == (6, 3)
+
+
+def test_a_keras_winner_leaves_in_keras_own_format(
+    tmp_path: Path, order: Callable[..., Order], keras_models: Path
+) -> None:
+    shutil.copy(keras_models / "tiny.keras", weights(tmp_path) / "model.keras")
+    package = publish(order(framework="keras", model="trainers.tiny_keras:net"))
+
+    assert package.format == "keras"
+    described = (tmp_path / "model" / "MLmodel").read_text()
+    assert '"shape": [-1, 8]' in described
+    assert "input_example.json" in described
+    assert not saved(tmp_path / "model") & PICKLED
+
+
+def test_a_projects_own_keras_layers_leave_as_code_and_not_as_a_pickle(
+    tmp_path: Path, order: Callable[..., Order], keras_models: Path
+) -> None:
+    shutil.copy(keras_models / "own.keras", weights(tmp_path) / "model.keras")
+    package = publish(order(framework="keras", model="own_layers:net", root=str(keras_models)))
+
+    assert package.format == "keras_code"
+    assert [file.name for file in (tmp_path / "model").rglob("own_layers.py")] == ["own_layers.py"]
+    assert not saved(tmp_path / "model") & PICKLED
+
+
+def test_an_estimator_leaves_as_skops_and_loads_where_pickles_are_refused(
+    tmp_path: Path, order: Callable[..., Order]
+) -> None:
+    (tmp_path / "weights").mkdir()
+    forest = RandomForestClassifier(5, random_state=0).fit(ROWS, np.arange(len(ROWS)) % 2)
+    skops.io.dump(forest, tmp_path / "weights" / "model.skops")
+    package = publish(order(framework="function", model="trainers.tiny_function:quadratic"))
+
+    assert package.format == "skops"
+    answer = stranger(package, tmp_path, ROWS.astype("float64"))
+    assert answer["rows"] == forest.predict(ROWS).tolist()
+
+
+def test_a_callable_that_returned_no_estimator_is_told_how_to_publish_one(
+    tmp_path: Path, order: Callable[..., Order]
+) -> None:
+    (tmp_path / "weights").mkdir()
+    with pytest.raises(WorkerError, match="Return a scikit-learn estimator"):
+        publish(order(framework="function", model="trainers.tiny_function:quadratic"))
+    assert not (tmp_path / "model").exists()
+
+
+def test_weights_that_do_not_fit_their_model_are_one_line_and_leave_nothing(
+    tmp_path: Path, order: Callable[..., Order]
+) -> None:
+    torch.save(linear("other", 2), weights(tmp_path) / "state_dict.pt")
+    with pytest.raises(WorkerError) as caught:
+        publish(order(framework="lightning", model="trainers.tiny_lightning:TinyNet"))
+    assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["weights"]
+
+
+def test_the_publisher_has_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter2")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:hunter2@example.org")
+    monkeypatch.setenv("AUTOML_LEDGER", "postgresql://me:hunter2@db/automl")
+    environment = publisher_environment("lightning", str(tmp_path))
+    assert not [name for name, value in environment.items() if "hunter2" in value]
