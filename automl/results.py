@@ -52,6 +52,7 @@ class Trial:
     values: list[float] | None = None
     step: int | None = None
     reports: list[Report] = field(default_factory=list)
+    steps: set[int] = field(default_factory=set)
     attempts: list[Attempt] = field(default_factory=list)
     checkpoint: str | None = None
     checkpoint_step: int = 0
@@ -70,9 +71,9 @@ class Trial:
         spent = [a.ended_s - a.started_s for a in self.attempts if a.ended_s is not None]
         return round(sum(spent), 3) if spent else None
 
-    @property
-    def reported_steps(self) -> set[int]:
-        return {report.step for report in self.reports}
+    def failures(self, cause: str) -> int:
+        """How many attempts failed of a cause."""
+        return sum(a.outcome == "failed" and a.cause == cause for a in self.attempts)
 
 
 @dataclass
@@ -181,7 +182,9 @@ class History:
             return
         metrics = {name: float(value) for name, value in event.data["metrics"].items()}
         report = Report(event.data["step"], metrics, event.time_s, event.attempt or 1)
-        self._trial(event).reports.append(report)
+        trial = self._trial(event)
+        trial.reports.append(report)
+        trial.steps.add(report.step)
 
     def _checkpointed(self, event: Event) -> None:
         trial = self._trial(event)

@@ -1,0 +1,396 @@
+"""The decisions of a running search: what to try next, what an attempt is told, when to end.
+
+Every fact is appended to the ledger first. The desk has never heard of Ray, MLflow or a terminal:
+an engine pulls tasks from it, and whoever wants to watch gets the events.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from automl import storage
+from automl.brain import Asked, Brain
+from automl.engines.base import Answer, Message, Task
+from automl.events import Event, State
+from automl.ledger import Lease
+from automl.results import History, Trial, best_trials, objective_value
+from automl.search import Search
+
+# The weights of so many best trials are kept.
+KEEP = 3
+# A trial whose node or actor dies so often is given up: it may be what kills them.
+LOST_MOST = 10
+
+Watch = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every task of a run shares: where things are, and which arguments each trainer takes."""
+
+    root: str
+    storage: str
+    takes: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended: the search's state and why."""
+
+    state: str
+    reason: str
+
+
+class Desk:
+    """Hands out tasks and hears messages. Lives on the engine's one thread.
+
+    Args:
+        search: the plan.
+        brain: rebuilt from the same history.
+        history: all events so far; kept up to date here.
+        lease: the right to append.
+        setting: see there.
+        slots: asked for how many attempts may run at once.
+        watch: told every event after it was appended.
+    """
+
+    def __init__(
+        self,
+        search: Search,
+        brain: Brain,
+        history: History,
+        lease: Lease,
+        setting: Setting,
+        slots: Callable[[], int],
+        watch: Watch,
+    ) -> None:
+        self.search, self.history = search, history
+        self._brain, self._lease, self._setting = brain, lease, setting
+        self._slots, self._watch = slots, watch
+        self._running: dict[int, int] = {}
+        self._waiting = deque(sorted(t.number for t in history.of_state(State.WAITING)))
+        self._exhausted = False
+        self._before_s, self._begun_s = history.alive_s, time.monotonic()
+        self._sweeper = ThreadPoolExecutor(1, "automl-sweep")
+        self._ranking: list[tuple[float, int, str]] = []
+        self._since_best, self._best = 0, None
+        self.ending: Ending | None = None
+        for trial in sorted(history.trials.values(), key=lambda t: t.ended_s or 0.0):
+            if trial.state.final:
+                self._note_end(trial)
+
+    # --- what an engine asks ---------------------------------------------------------------
+
+    @property
+    def stopping(self) -> bool:
+        return self.ending is not None
+
+    @property
+    def done(self) -> bool:
+        if self._running:
+            return False
+        return self.stopping or (not self._waiting and not self._may_ask())
+
+    def next_task(self) -> Task | None:
+        """An attempt to start now: one that waits first, else a new trial."""
+        if self.stopping or len(self._running) >= self._slots():
+            return None
+        number = self._waiting.popleft() if self._waiting else self._ask()
+        if number is None:
+            return None
+        trial = self.history.trials[number]
+        self._running[number] = len(trial.attempts) + 1
+        return self._task(trial)
+
+    def hear(self, task: Task, message: Message) -> Answer:
+        """Take in what an attempt said. One that is over is told to leave."""
+        if self._running.get(task.trial) != task.attempt:
+            return Answer.END
+        kind = message["kind"]
+        if kind == "started":
+            self._append(Event("started", task.trial, task.attempt, _without_kind(message)))
+        elif kind == "report":
+            return self._hear_report(task, message)
+        elif kind == "checkpointed":
+            data = {"step": message["step"], "path": message["path"]}
+            self._append(Event("checkpointed", task.trial, task.attempt, data))
+        elif kind == "ended":
+            self._hear_end(task, message)
+        return Answer.GO
+
+    def tick(self) -> None:
+        """End the search when its time is up."""
+        limit_s = self.search.budget.time_s
+        if limit_s is not None and self.alive_s >= limit_s:
+            self.stop("ENDED", "budget.time")
+
+    def stop(self, state: str, reason: str) -> None:
+        """Have running attempts leave after a checkpoint; the first reason counts."""
+        self.ending = self.ending or Ending(state, reason)
+
+    @property
+    def alive_s(self) -> float:
+        """Seconds that drivers were alive, this one included."""
+        return self._before_s + time.monotonic() - self._begun_s
+
+    def conclude(self) -> Ending:
+        """How the run ended, once the engine has left; attempts it left behind go back to WAITING."""
+        for number, attempt in list(self._running.items()):
+            self._end(number, attempt, {"outcome": "stopped", "error": "cut off", "again": True})
+        self._sweeper.shutdown(wait=True)
+        if self.ending is None:
+            self.ending = Ending("ENDED", "space" if self._exhausted else "budget.trials")
+        return self.ending
+
+    # --- new trials ------------------------------------------------------------------------
+
+    def _may_ask(self) -> bool:
+        most = self.search.budget.trials
+        return not self._exhausted and (most is None or len(self.history.trials) < most)
+
+    def _ask(self) -> int | None:
+        if not self._may_ask():
+            return None
+        number = len(self.history.trials)
+        asked = self._brain.ask(number)
+        if asked is None:
+            self._exhausted = True
+            return None
+        self._append(Event("asked", number, None, _asked(asked)))
+        return number
+
+    def _task(self, trial: Trial) -> Task:
+        name, arguments = self.search.arguments(trial.params, self._setting.takes)
+        trainer = self.search.trainers[name]
+        first = self.search.objectives[0]
+        return Task(
+            search=self.search.name,
+            trial=trial.number,
+            attempt=self._running[trial.number],
+            seed=trial_seed(self.search.seed, trial.number),
+            trainer=name,
+            framework=trainer.framework,
+            model=trainer.model,
+            data=trainer.data,
+            arguments=arguments,
+            objectives=tuple(_objective(o) for o in self.search.objectives),
+            resources={"cpus": self.search.resources.cpus, "gpus": self.search.resources.gpus},
+            root=self._setting.root,
+            storage=self._setting.storage,
+            checkpoint=trial.checkpoint,
+            step=trial.checkpoint_step if trial.checkpoint else 0,
+            best=_best_so_far(trial, first.metric, first.direction),
+        )
+
+    # --- reports ---------------------------------------------------------------------------
+
+    def _hear_report(self, task: Task, message: Message) -> Answer:
+        trial = self.history.trials[task.trial]
+        step, metrics = message["step"], message["metrics"]
+        if step in trial.steps:
+            data = {"step": step, "metrics": metrics, "prune": False, "repeat": True}
+            self._append(Event("reported", task.trial, task.attempt, data))
+            return self._go_on()
+        if broken := self._non_finite(metrics):
+            return self._fail_report(task, step, metrics, broken)
+        verdict = self._brain.report(task.trial, step, metrics)
+        data = {"step": step, "metrics": metrics, "prune": verdict.prune, "trial_attrs": verdict.trial_attrs}
+        reported = Event("reported", task.trial, task.attempt, data)
+        if verdict.prune:
+            reason = f"pruned at step {step}"
+            self._finish(task.trial, State.PRUNED, before=[reported, _over(task, "pruned")], reason=reason)
+            return Answer.END
+        self._append(reported)
+        if self._target_reached(metrics):
+            self.stop("ENDED", "target")
+            return Answer.FINISH
+        return self._go_on()
+
+    def _go_on(self) -> Answer:
+        return Answer.STOP if self.stopping else Answer.GO
+
+    def _non_finite(self, metrics: Mapping[str, float]) -> str | None:
+        for objective in self.search.objectives:
+            value = metrics.get(objective.metric)
+            if value is not None and not math.isfinite(value):
+                return f"{objective.metric} is {value}"
+        return None
+
+    def _fail_report(self, task: Task, step: int, metrics: Mapping[str, float], broken: str) -> Answer:
+        data = {"step": step, "metrics": dict(metrics), "prune": False}
+        error = f"{broken} at step {step}. Look at the learning rate and the data"
+        before = [
+            Event("reported", task.trial, task.attempt, data),
+            _over(task, "failed", error=error, cause="nan"),
+        ]
+        self._finish(task.trial, State.FAILED, before=before, error=error, reason="nan")
+        return Answer.END
+
+    def _target_reached(self, metrics: Mapping[str, float]) -> bool:
+        with_target = [o for o in self.search.objectives if o.target is not None]
+        return bool(with_target) and all(
+            o.metric in metrics and not o.better(o.target, metrics[o.metric])  # type: ignore[arg-type]
+            for o in with_target
+        )
+
+    # --- ends ------------------------------------------------------------------------------
+
+    def _hear_end(self, task: Task, message: Message) -> None:
+        self._ensure_started(task)
+        data = {
+            key: message[key] for key in ("outcome", "error", "cause", "weights", "trace") if message.get(key)
+        }
+        ended = Event("ended", task.trial, task.attempt, data)
+        outcome = message["outcome"]
+        if outcome == "complete":
+            self._complete(task, ended)
+        elif outcome == "pruned":
+            self._finish(task.trial, State.PRUNED, before=[ended], reason="pruned by its trainer")
+        elif (outcome in ("stopped", "lost") and self._may_go_on(task, outcome)) or (
+            outcome == "failed" and self._may_retry(task, message)
+        ):
+            self._end(task.trial, task.attempt, {**data, "again": True})
+        else:
+            error = message.get("error") or f"attempt {task.attempt} was {outcome}"
+            reason = message.get("cause") or outcome
+            self._finish(task.trial, State.FAILED, before=[ended], error=error, reason=reason)
+
+    def _may_go_on(self, task: Task, outcome: str) -> bool:
+        lost = sum(a.outcome == "lost" for a in self.history.trials[task.trial].attempts)
+        return outcome == "stopped" or lost < LOST_MOST
+
+    def _may_retry(self, task: Task, message: Message) -> bool:
+        failed = self.history.trials[task.trial].failures("machine")
+        return message.get("cause") == "machine" and failed < self.search.retries
+
+    def _ensure_started(self, task: Task) -> None:
+        """A worker that dies while it imports never says so; its attempt is one all the same."""
+        if len(self.history.trials[task.trial].attempts) < task.attempt:
+            data = {"framework": task.framework, "warm": False}
+            self._append(Event("started", task.trial, task.attempt, data))
+
+    def _complete(self, task: Task, ended: Event) -> None:
+        trial = self.history.trials[task.trial]
+        try:
+            found = [
+                objective_value(trial.reports, o.metric, o.direction, o.value) for o in self.search.objectives
+            ]
+        except LookupError as missing:
+            error = _never_reported(missing.args[0], trial)
+            failed = Event(
+                "ended", task.trial, task.attempt, {"outcome": "failed", "error": error, "cause": "missing"}
+            )
+            self._finish(task.trial, State.FAILED, before=[failed], error=error, reason="missing")
+            return
+        values, step = [value for value, _ in found], found[0][1]
+        self._finish(task.trial, State.COMPLETE, before=[ended], values=values, step=step)
+
+    def _end(self, number: int, attempt: int, data: Mapping[str, Any]) -> None:
+        self._append(Event("ended", number, attempt, dict(data)))
+        self._running.pop(number, None)
+        self._waiting.append(number)
+
+    def _finish(self, number: int, state: State, before: Sequence[Event], **data: Any) -> None:
+        self._append(*before, Event("finished", number, None, {"state": str(state), **data}))
+        self._running.pop(number, None)
+        self._brain.tell(number, state, data.get("values"))
+        trial = self.history.trials[number]
+        self._note_end(trial)
+        self._sweep(trial)
+        self._check_patience()
+        self._check_failures()
+
+    def _note_end(self, trial: Trial) -> None:
+        self._since_best += 1
+        if trial.state is not State.COMPLETE or trial.values is None:
+            return
+        first = self.search.objectives[0]
+        if len(self.search.objectives) > 1:
+            directions = [o.direction for o in self.search.objectives]
+            if trial in best_trials(self.history.trials.values(), directions):
+                self._since_best = 0
+        elif self._best is None or first.better(trial.values[0], self._best):
+            self._best, self._since_best = trial.values[0], 0
+
+    def _check_patience(self) -> None:
+        patience = self.search.budget.patience
+        if patience is not None and self._since_best >= patience:
+            self.stop("ENDED", "budget.patience")
+
+    def _check_failures(self) -> None:
+        """The first trials all failed alike: there is a reason, and it is not bad luck."""
+        most = self.search.budget.failures
+        ended = [trial for trial in self.history.trials.values() if trial.state.final]
+        if len(ended) != most or any(trial.state is not State.FAILED for trial in ended):
+            return
+        if len({_alike(trial.error) for trial in ended}) == 1:
+            self.stop("FAILED", f"budget.failures: the first {most} trials failed alike: {ended[-1].error}")
+
+    # --- files -----------------------------------------------------------------------------
+
+    def _sweep(self, trial: Trial) -> None:
+        """Forget the checkpoint of an ended trial, and weights that are no longer among the best."""
+        if trial.checkpoint:
+            self._sweeper.submit(storage.remove, trial.checkpoint)
+        if not trial.weights or len(self.search.objectives) > 1:
+            return
+        if trial.state is not State.COMPLETE or trial.values is None:
+            self._sweeper.submit(storage.remove, trial.weights)
+            return
+        sign = -1.0 if self.search.objectives[0].direction == "maximize" else 1.0
+        self._ranking = sorted([*self._ranking, (sign * trial.values[0], trial.number, trial.weights)])
+        for _, _, weights in self._ranking[KEEP:]:
+            self._sweeper.submit(storage.remove, weights)
+        del self._ranking[KEEP:]
+
+    def _append(self, *events: Event) -> None:
+        for event in self._lease.append(events):
+            self.history.apply(event)
+            self._watch(event)
+
+
+def trial_seed(seed: int, number: int) -> int:
+    """The seed of a trial, from the search's seed and the trial's number; 31 bits."""
+    digest = hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def _asked(asked: Asked) -> dict[str, Any]:
+    return asdict(asked)
+
+
+def _over(task: Task, outcome: str, **data: Any) -> Event:
+    return Event("ended", task.trial, task.attempt, {"outcome": outcome, **data})
+
+
+def _objective(objective: Any) -> dict[str, Any]:
+    return {"metric": objective.metric, "direction": objective.direction, "value": objective.value}
+
+
+def _best_so_far(trial: Trial, metric: str, direction: str) -> float | None:
+    values = [report.metrics[metric] for report in trial.reports if metric in report.metrics]
+    if not values:
+        return None
+    return max(values) if direction == "maximize" else min(values)
+
+
+def _never_reported(metric: str, trial: Trial) -> str:
+    seen = sorted({name for report in trial.reports for name in report.metrics})
+    told = f"it reported {', '.join(seen)}" if seen else "it reported nothing"
+    return f"never reported the objective {metric}; {told}"
+
+
+def _without_kind(message: Message) -> dict[str, Any]:
+    return {key: value for key, value in message.items() if key != "kind"}
+
+
+def _alike(error: str | None) -> str:
+    """An error without its numbers, which tell trials apart but not reasons."""
+    return "".join(each for each in error or "" if not each.isdigit())
