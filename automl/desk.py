@@ -253,22 +253,21 @@ class Desk:
             self._complete(task, ended)
         elif outcome == "pruned":
             self._finish(task.trial, State.PRUNED, before=[ended], reason="pruned by its trainer")
-        elif (outcome in ("stopped", "lost") and self._may_go_on(task, outcome)) or (
-            outcome == "failed" and self._may_retry(task, message)
-        ):
+        elif self._may_go_on(task, message):
             self._end(task.trial, task.attempt, {**data, "again": True})
         else:
             error = message.get("error") or f"attempt {task.attempt} was {outcome}"
             reason = message.get("cause") or outcome
             self._finish(task.trial, State.FAILED, before=[ended], error=error, reason=reason)
 
-    def _may_go_on(self, task: Task, outcome: str) -> bool:
-        lost = sum(a.outcome == "lost" for a in self.history.trials[task.trial].attempts)
-        return outcome == "stopped" or lost < LOST_MOST
-
-    def _may_retry(self, task: Task, message: Message) -> bool:
-        failed = self.history.trials[task.trial].failures("machine")
-        return message.get("cause") == "machine" and failed < self.search.retries
+    def _may_go_on(self, task: Task, message: Message) -> bool:
+        """Stops and lost nodes cost a trial nothing; the machine's failures are counted."""
+        trial, outcome = self.history.trials[task.trial], message["outcome"]
+        if outcome == "lost":
+            return sum(a.outcome == "lost" for a in trial.attempts) < LOST_MOST
+        if outcome == "failed":
+            return message.get("cause") == "machine" and trial.failures("machine") < self.search.retries
+        return bool(outcome == "stopped")
 
     def _ensure_started(self, task: Task) -> None:
         """A worker that dies while it imports never says so; its attempt is one all the same."""
