@@ -82,6 +82,7 @@ class Desk:
         self._ranking: list[tuple[float, int, str]] = []
         self._since_best, self._best = 0, None
         self.ending: Ending | None = None
+        self._writing = self._cut = False
         for trial in sorted(history.trials.values(), key=lambda t: t.ended_s or 0.0):
             if trial.state.final:
                 self._note_end(trial)
@@ -142,7 +143,10 @@ class Desk:
 
     def conclude(self) -> Ending:
         """How the run ended, once the engine has left; attempts it left behind go back to WAITING."""
+        self._cut = False
         for number, attempt in list(self._running.items()):
+            if len(self.history.trials[number].attempts) < attempt:
+                continue  # it never began: the trial waits as before
             self._end(number, attempt, {"outcome": "stopped", "error": "cut off", "again": True})
         self._sweeper.shutdown(wait=True)
         if self.ending is None:
@@ -349,10 +353,20 @@ class Desk:
             self._sweeper.submit(storage.remove, weights)
         del self._ranking[KEEP:]
 
+    def cut(self) -> None:
+        """Leave at once; called from a signal's handler, so never in the middle of a write."""
+        self._cut = True
+        if not self._writing:
+            raise KeyboardInterrupt
+
     def _append(self, *events: Event) -> None:
+        self._writing = True
         for event in self._lease.append(events):
             self.history.apply(event)
             self._watch(event)
+        self._writing = False
+        if self._cut:
+            raise KeyboardInterrupt
 
 
 def trial_seed(seed: int, number: int) -> int:

@@ -17,12 +17,11 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from automl.engines.base import Answer, Message, Task
-from automl.errors import WorkerError
 
 # A worker that was told to stop is killed after so long; its own grace (worker.STOP_GRACE_S) is shorter.
 STOP_KILL_S = 30.0
@@ -197,27 +196,51 @@ class Host:
             self._kill_at_s = time.monotonic() + STOP_KILL_S
             self._busy.send({"op": "stop"})
 
-    def inspect(self, framework: str, trainers: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
-        """Signatures of trainers of one framework, as plain data; the worker stays, warm.
+    def inspect(
+        self,
+        trainers: Mapping[str, Mapping[str, Any]],
+        timeout_s: float,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> dict[str, Any]:
+        """Signatures of trainers as plain data; the workers stay, warm.
 
-        Raises:
-            WorkerError: it died or took too long, with the end of what it said.
+        Args:
+            trainers: framework, model and data by the trainer's name.
+            timeout_s: for all together; importing user code may hang.
+            meanwhile: called while the workers import their frameworks.
+
+        Returns:
+            For each name `error` (None, or `part` and `text`), `model`, `data` and `fit`.
         """
-        worker = self._worker(framework)
-        worker.send({"op": "inspect", "trainers": dict(trainers)})
+        by_framework: dict[str, dict[str, Any]] = {}
+        for name, trainer in trainers.items():
+            by_framework.setdefault(trainer["framework"], {})[name] = dict(trainer)
+        asked = {framework: self._worker(framework) for framework in by_framework}
+        for framework, worker in asked.items():
+            worker.send({"op": "inspect", "trainers": by_framework[framework]})
+        meanwhile()
         deadline = time.monotonic() + timeout_s
+        found: dict[str, Any] = {}
+        for framework, worker in asked.items():
+            found |= self._inspected(worker, by_framework[framework], deadline, timeout_s)
+        return {name: found[name] for name in trainers}
+
+    def _inspected(
+        self, worker: WorkerProcess, trainers: Mapping[str, Any], deadline: float, timeout_s: float
+    ) -> dict[str, Any]:
+        text = f"importing took longer than {timeout_s:g} s"
         while (left_s := deadline - time.monotonic()) > 0:
             messages = worker.receive(min(left_s, 1.0))
             if messages is None:
-                tail, how = worker.tail(), worker.died()
-                self._forget(worker)
-                raise WorkerError(f"the worker died while importing ({how}). {tail}".strip())
+                text = f"the worker died while importing it: {worker.died()}. {worker.tail()}".strip()
+                break
             for message in messages:
                 if message["kind"] == "inspected":
                     return dict(message["trainers"])
         worker.kill()
         self._forget(worker)
-        raise WorkerError(f"importing took longer than {timeout_s:g} s")
+        failed = {"error": {"part": "model", "text": text}, "model": None, "data": None, "fit": None}
+        return dict.fromkeys(trainers, failed)
 
     def close(self) -> None:
         """End every worker and everything that they started."""

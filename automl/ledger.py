@@ -352,6 +352,25 @@ class Lease:
                 continue  # the database is away: the next append says so, this thread tries again
 
 
+def probe(url: str) -> str | None:
+    """Whether a database could be used, without making it; None, or what is wrong."""
+    try:
+        engine = _engine(url)
+    except LedgerError as error:
+        return str(error)
+    try:
+        if not _exists(engine):
+            folder = Path(engine.url.database or ".").absolute().parent
+            return None if os.access(folder, os.W_OK) else f"{folder} is not there or cannot be written"
+        with engine.execution_options(reads=True).begin() as db:
+            db.execute(sa.text("SELECT 1"))
+        return None
+    except (SQLAlchemyError, ImportError, OSError) as error:
+        return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    finally:
+        engine.dispose()
+
+
 def machine_id() -> str:
     """Names this machine and process space: a pid means something only within it."""
     try:

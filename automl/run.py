@@ -1,0 +1,490 @@
+"""Plan, then act: the only place where the rooms meet."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+from automl import project, storage
+from automl.engines.base import Engine
+from automl.errors import ChangedSearch, Fault, InputError, StorageError, WorkerError
+from automl.events import Event, State
+from automl.host import Host
+from automl.ledger import Lease, Ledger
+from automl.results import History, Trial, best_trials
+from automl.search import Search
+from automl.urls import mask_url, resolve_url
+
+INSPECT_S = 120.0
+CATCH_UP_S = 60.0
+_VERSIONS = ("automl", "ray", "optuna", "torch", "pytorch-lightning", "tensorflow", "keras", "mlflow")
+
+
+class View(Protocol):
+    """Whoever watches a search: the terminal, a notebook, a test."""
+
+    def begin(self, plan: Plan, history: History, slots: int) -> None:
+        """The search is about to run."""
+
+    def event(self, event: Event) -> None:
+        """An event was appended and is in the history already."""
+
+    def say(self, text: str) -> None:
+        """A line for the person in front of it."""
+
+    def end(self) -> None:
+        """Nothing more will come."""
+
+
+class Silent:
+    """Watches nothing."""
+
+    def begin(self, plan: Plan, history: History, slots: int) -> None:
+        return None
+
+    def event(self, event: Event) -> None:
+        return None
+
+    def say(self, text: str) -> None:
+        return None
+
+    def end(self) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A search with everything that its file leaves to the project and the environment.
+
+    Args:
+        search: as the file has it.
+        root: the project's folder.
+        ledger, tracking_uri: URLs, passwords included, SQLite paths absolute.
+        storage: an absolute path or URL.
+    """
+
+    search: Search
+    root: Path
+    ledger: str
+    storage: str
+    tracking_uri: str | None
+
+    @property
+    def experiment(self) -> str:
+        tracking = self.search.tracking
+        return (tracking.experiment if tracking else None) or self.search.name
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, with all that is known of the search."""
+
+    plan: Plan
+    history: History
+    state: str
+    reason: str
+    signal: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 with a COMPLETE trial, 1 without one or given up, 130 and 143 for signals."""
+        if self.signal is not None:
+            return 128 + self.signal
+        return 0 if self.state == "ENDED" and self.history.counts[State.COMPLETE] else 1
+
+    @property
+    def best(self) -> list[Trial]:
+        directions = [objective.direction for objective in self.plan.search.objectives]
+        return best_trials(self.history.trials.values(), directions)
+
+
+# --- plan ----------------------------------------------------------------------------------
+
+
+def plan(search: Search, ledger: str | None = None) -> Plan:
+    """Where everything of a search is, without touching any of it.
+
+    Args:
+        search: the search.
+        ledger: a URL that goes before the file's.
+    """
+    root = project.find_root(Path(search.file).parent if search.file else Path.cwd())
+    where = ledger or search.ledger or os.environ.get("AUTOML_LEDGER") or "sqlite:///automl.db"
+    place = search.storage
+    if not storage.is_remote(place):
+        place = str(root / storage.local_path(place))
+    uri = None
+    if search.tracking:
+        uri = search.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+        uri = resolve_url(uri, root)
+    return Plan(search, root, resolve_url(where, root), place, uri)
+
+
+def engine_for(name: str, root: Path, address: str | None = None) -> Engine:
+    """An engine by name: `ray` or `local`."""
+    if name == "local":
+        from automl.engines.local import Local
+
+        return Local(str(root))
+    if name == "ray":
+        from automl.engines.ray_tune import RayTune
+
+        return RayTune(str(root), address)
+    raise InputError(Fault("engine", f"there is no engine {name!r}", "Use ray or local"))
+
+
+def inspect(
+    planned: Plan, host: Host, meanwhile: Callable[[], None] = lambda: None
+) -> tuple[list[Fault], dict[str, Any]]:
+    """Import the trainers in a child process and compare their signatures with the search.
+
+    Returns:
+        The faults, and the signatures by trainer.
+    """
+    trainers = {name: asdict(trainer) for name, trainer in planned.search.trainers.items()}
+    signatures = host.inspect(trainers, INSPECT_S, meanwhile)
+    return project.signature_faults(planned.search, signatures), signatures
+
+
+def environment_faults(planned: Plan, engine: Engine | None = None) -> list[Fault]:
+    """What of the surroundings cannot work: storage, ledger, tracking server, resources."""
+    from automl.ledger import probe as probe_ledger
+
+    search = planned.search
+    faults = []
+    if wrong := storage.probe(planned.storage, search.name):
+        faults.append(
+            Fault(
+                "storage", f"{mask_url(planned.storage)} cannot be written: {wrong}", "Name a folder of yours"
+            )
+        )
+    if wrong := probe_ledger(planned.ledger):
+        mend = "Check that the server runs and the URL is right, or leave it to sqlite:///automl.db"
+        faults.append(Fault("ledger", f"{mask_url(planned.ledger)} cannot be used: {wrong}", mend))
+    if planned.tracking_uri and (wrong := _probe_tracking(planned.tracking_uri)):
+        mend = "Start it with: mlflow server, or write tracking: false"
+        what = f"{mask_url(planned.tracking_uri)} cannot be reached: {wrong}"
+        faults.append(
+            Fault("tracking.uri" if search.tracking and search.tracking.uri else "tracking", what, mend)
+        )
+    if engine is not None:
+        faults += _resource_faults(search, engine)
+    return faults
+
+
+def _resource_faults(search: Search, engine: Engine) -> list[Fault]:
+    wants = search.resources
+    gives = engine.capacity(wants.cpus, wants.gpus)
+    faults = []
+    for where, want, most in (("cpus", wants.cpus, gives.node_cpus), ("gpus", wants.gpus, gives.node_gpus)):
+        if want > most:
+            what = f"{want:g} {where} for each trial, but no node here has more than {most:g}"
+            faults.append(
+                Fault(f"resources.{where}", what, f"Ask for at most {most:g}, or join a larger cluster")
+            )
+    return faults
+
+
+def _probe_tracking(uri: str) -> str | None:
+    from automl.ledger import probe as probe_database
+
+    if not uri.startswith(("http://", "https://")):
+        return probe_database(uri) if "://" in uri else None
+    import urllib.error
+    import urllib.request
+
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=5):
+            return None
+    except urllib.error.HTTPError as error:
+        # Anything that answers is a server; one behind a login answers 401 here and is asked later.
+        return None if error.code in (401, 403, 404) else f"HTTP {error.code}"
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "reason", error))
+
+
+# --- act -----------------------------------------------------------------------------------
+
+
+def run(
+    search: Search,
+    engine: str | Engine = "ray",
+    address: str | None = None,
+    changed: bool = False,
+    ledger: str | None = None,
+    view: View | None = None,
+) -> Outcome:
+    """Run a search to its end, or carry on one that was stopped.
+
+    Args:
+        search: what to run.
+        engine: `ray`, `local`, or an engine that is set up already.
+        address: a Ray cluster's.
+        changed: carry on although objective, trainer or space differ from what the ledger has.
+        ledger: a URL that goes before the search's own.
+        view: told what happens.
+
+    Raises:
+        InputError: everything that is wrong with the search, its trainers and surroundings.
+        LeaseHeld: another driver runs it.
+    """
+    view = view or Silent()
+    planned = plan(search, ledger)
+    runs = engine if isinstance(engine, Engine) else engine_for(engine, planned.root, address)
+    with contextlib.closing(runs), contextlib.ExitStack() as stack:
+        takes = _prepare(planned, runs, stack)
+        book = Ledger(planned.ledger)
+        stack.callback(book.close)
+        lease = stack.enter_context(book.lease(search.name, say=view.say))
+        return _Driver(planned, runs, lease, takes, view).drive(changed)
+
+
+def _prepare(planned: Plan, engine: Engine, stack: contextlib.ExitStack) -> Mapping[str, Any]:
+    """Check everything while the engine starts; what trainers take, by trainer."""
+    host = Host(str(planned.root), planned.search.resources.cpus)
+    try:
+        faults, signatures = inspect(planned, host, meanwhile=engine.start)
+        faults += environment_faults(planned, engine)
+        if faults:
+            raise InputError(planned.search.located(faults))
+    except BaseException:
+        host.close()
+        raise
+    adopt = getattr(engine, "adopt", None)
+    if adopt is not None and not planned.search.resources.gpus:
+        adopt(host)  # the worker that imported the trainers is the search's first warm one
+    else:
+        host.close()
+    return project.taken(signatures)
+
+
+class _Driver:
+    """One driver's life: open, run, publish, close."""
+
+    def __init__(
+        self, planned: Plan, engine: Engine, lease: Lease, takes: Mapping[str, Any], view: View
+    ) -> None:
+        self._plan, self._engine, self._lease, self._view = planned, engine, lease, view
+        self._takes = takes
+        self._follower: Any = None
+        self._signal: int | None = None
+
+    def drive(self, changed: bool) -> Outcome:
+        from automl.brain import Brain
+        from automl.desk import Desk, Setting
+
+        search = self._plan.search
+        events = list(self._lease.ledger.events(search.name))
+        self.history = History(search.name, events)
+        if not changed:
+            self._refuse_changes()
+        brain = Brain(search)
+        brain.replay(events)
+        del events
+        self._append(Event("opened", data=self._opening()))
+        self._reclaim()
+        self._follow()
+        setting = Setting(str(self._plan.root), self._plan.storage, self._takes)
+        self._desk = Desk(search, brain, self.history, self._lease, setting, self._slots, self._seen)
+        self._view.begin(self._plan, self.history, self._slots())
+        try:
+            with self._signals():
+                self._run_engine()
+            return self._close()
+        finally:
+            if self._follower:
+                self._follower.close()
+            self._view.end()
+
+    def _run_engine(self) -> None:
+        try:
+            self._engine.run(self._desk)
+        except KeyboardInterrupt:
+            self._desk.stop("STOPPED", "SIGINT")
+        finally:
+            # Before the last facts are written: what still runs must not speak any more.
+            self._engine.close()
+
+    def _close(self) -> Outcome:
+        ending = self._desk.conclude()
+        if self._signal is None:
+            self._publish()
+        self._append(Event("closed", data={"state": ending.state, "reason": ending.reason}))
+        self._catch_up()
+        return Outcome(self._plan, self.history, ending.state, ending.reason, self._signal)
+
+    # --- opening ---------------------------------------------------------------------------
+
+    def _refuse_changes(self) -> None:
+        if self.history.spec is None:
+            return
+        before = Search.from_plain(self.history.spec)
+        if lines := before.identity_difference(self._plan.search):
+            what = "the ledger has this name with " + "; ".join(lines)
+            raise ChangedSearch(
+                Fault("name", what, "Give it another name, or carry on all the same with --continue")
+            )
+
+    def _opening(self) -> dict[str, Any]:
+        search = self._plan.search
+        return {
+            "spec": search.to_plain(),
+            "text": search.to_yaml(),
+            "versions": versions(),
+            "git": git_commit(self._plan.root),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "engine": self._engine.name,
+        }
+
+    def _reclaim(self) -> None:
+        """Attempts that an earlier driver took down with it: their trials go on."""
+        for trial in self.history.of_state(State.RUNNING):
+            data = {"outcome": "lost", "error": "its driver died", "again": True}
+            self._append(Event("ended", trial.number, len(trial.attempts), data))
+
+    def _follow(self) -> None:
+        from automl.trackers import base as trackers
+
+        mirror = os.environ.get("AUTOML_OPTUNA_STORAGE")
+        if self._plan.tracking_uri is None and not mirror:
+            return
+        search = self._plan.search
+        self._follower = trackers.Follower(
+            trackers.Plan(
+                self._plan.ledger,
+                search.name,
+                str(self._plan.root),
+                self._plan.tracking_uri,
+                self._plan.experiment,
+                search.tracking.register if search.tracking else None,
+                [{"metric": o.metric, "direction": o.direction} for o in search.objectives],
+            )
+        )
+        self._follower.start()
+
+    def _slots(self) -> int:
+        wants = self._plan.search.resources
+        slots = self._engine.capacity(wants.cpus, wants.gpus).slots
+        return slots if wants.parallel == "auto" else min(slots, int(wants.parallel))
+
+    # --- while it runs ---------------------------------------------------------------------
+
+    def _append(self, event: Event) -> None:
+        for written in self._lease.append([event]):
+            self.history.apply(written)
+            self._seen(written)
+
+    def _seen(self, event: Event) -> None:
+        if self._follower:
+            self._follower.wake()
+        self._view.event(event)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM once stop gracefully; a second Ctrl-C stops at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {each: signal.signal(each, self._on_signal) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        if self._signal is not None:
+            self._desk.cut()
+            return
+        self._signal = number
+        self._desk.stop("STOPPED", signal.Signals(number).name)
+        self._view.say("stopping: running trials write a checkpoint. Ctrl-C again stops at once")
+
+    # --- closing ---------------------------------------------------------------------------
+
+    def _publish(self) -> None:
+        """Have the winner built and verified as an MLflow model; without one, or twice, nothing is done."""
+        directions = [objective.direction for objective in self._plan.search.objectives]
+        front = best_trials(self.history.trials.values(), directions)
+        published = self.history.published or {}
+        if not front or (published.get("trial") == front[0].number and not published.get("error")):
+            return
+        winner = front[0]
+        data: dict[str, Any] = {"step": winner.step, "values": winner.values}
+        try:
+            data["path"] = self._package(winner)
+        except (WorkerError, StorageError) as error:
+            data["error"] = str(error)
+            self._view.say(f"trial {winner.number} is the best, but its model cannot be published: {error}")
+        self._append(Event("published", winner.number, None, data))
+
+    def _package(self, winner: Trial) -> str:
+        from automl.export.base import Order, publish
+
+        search = self._plan.search
+        name, arguments = search.arguments(winner.params, self._takes)
+        trainer = search.trainers[name]
+        if not winner.weights:
+            mend = "return a scikit-learn estimator" if trainer.framework == "function" else "look at its log"
+            raise StorageError(f"trial {winner.number} kept no weights; {mend}")
+        self._view.say(f"packing the model of trial {winner.number}")
+        out = self._plan.root / "runs" if storage.is_remote(self._plan.storage) else Path(self._plan.storage)
+        order = Order(
+            framework=trainer.framework,
+            root=str(self._plan.root),
+            model=trainer.model,
+            arguments=arguments,
+            weights=str(storage.fetch(winner.weights, Path(out))),
+            out=str(out / search.name / "model"),
+            values=winner.values or (),
+            trial=winner.number,
+        )
+        return publish(order).path
+
+    def _catch_up(self) -> None:
+        if not self._follower:
+            return
+        behind = self._follower.finish(CATCH_UP_S)
+        for message in self._follower.messages():
+            if message.get("model"):
+                self._append(Event("published", message.get("trial"), None, {"model": message["model"]}))
+        if behind:
+            many = "an unknown number of" if behind.events is None else str(behind.events)
+            self._view.say(
+                f"MLflow is {many} events behind ({behind.error or 'no answer yet'}). Nothing is lost: "
+                "the same search command brings it up to date"
+            )
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of what a search runs on, without importing any of it."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in _VERSIONS:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def git_commit(root: Path) -> str | None:
+    """The commit that the project is at, with `+` when files differ from it; None outside of git."""
+    try:
+        asked = [
+            subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10)
+            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        ]
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    commit = asked[0].stdout.strip()
+    return f"{commit}+" if commit and asked[1].stdout.strip() else commit or None
