@@ -72,6 +72,7 @@ class Desk:
         watch: Watch,
     ) -> None:
         self.search, self.history = search, history
+        self.cpus, self.gpus = search.resources.cpus, search.resources.gpus
         self._brain, self._lease, self._setting = brain, lease, setting
         self._slots, self._watch = slots, watch
         self._running: dict[int, int] = {}

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from automl import project, storage
 from automl.engines.base import Engine
-from automl.errors import ChangedSearch, Fault, InputError, StorageError, WorkerError
+from automl.errors import ChangedSearch, Fault, InputError, LedgerError, StorageError, WorkerError
 from automl.events import Event, State
 from automl.host import Host
 from automl.ledger import Lease, Ledger
@@ -312,9 +312,19 @@ class _Driver:
             self._engine.run(self._desk)
         except KeyboardInterrupt:
             self._desk.stop("STOPPED", "SIGINT")
-        finally:
-            # Before the last facts are written: what still runs must not speak any more.
+        except Exception as error:
             self._engine.close()
+            self._give_up(error)
+            raise
+        # Before the last facts are written: what still runs must not speak any more.
+        self._engine.close()
+
+    def _give_up(self, error: Exception) -> None:
+        """The engine broke: what ran goes back to WAITING, and the ledger says why, if it still can."""
+        with contextlib.suppress(LedgerError):
+            self._desk.stop("FAILED", f"{type(error).__name__}: {error}")
+            ending = self._desk.conclude()
+            self._append(Event("closed", data={"state": ending.state, "reason": ending.reason}))
 
     def _close(self) -> Outcome:
         ending = self._desk.conclude()

@@ -80,6 +80,9 @@ class Capacity:
 class Desk(Protocol):
     """What an engine asks of the run. All calls come from the engine's one thread."""
 
+    cpus: float  # what each trial takes
+    gpus: float
+
     def next_task(self) -> Task | None:
         """An attempt to start now, or None (see `done` whether one may come yet)."""
 

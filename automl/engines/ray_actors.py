@@ -1,0 +1,200 @@
+"""What the Ray engine gives to Tune: a Searcher, a scheduler and a Trainable. Imports Ray at once.
+
+Decisions go back to the actors through Ray's key-value store, which an actor reads before it answers
+its worker: so a decision that is put before the controller goes on is always seen.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+from ray import tune
+from ray.experimental import internal_kv
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from automl.engines.base import Answer, Desk, Message, Task
+from automl.host import Host
+
+STEP_S = 1.0
+_NAMESPACE = "automl"
+_MESSAGES = "automl_messages"
+
+
+class Bridge:
+    """Between Tune's callbacks and the desk. Nothing that it is called for ever raises into Tune."""
+
+    def __init__(self, desk: Desk, key: str) -> None:
+        self.desk = desk
+        self.error: BaseException | None = None
+        self._key = key
+        self._tasks: dict[str, Task] = {}
+        self._answers: dict[str, str] = {}
+        self._stopped = False
+        self._put()
+
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        """Tune pickles its searcher and scheduler to disk; of ours nothing goes there, nor is needed."""
+        return dict, ()
+
+    def next_config(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The configuration of a new Tune trial; None for not now; FINISHED at the end."""
+        try:
+            self.tick()
+            task = None if self.error else self.desk.next_task()
+            if task is not None:
+                self._tasks[trial_id] = task
+                return {"control": self._key, "task": json.dumps(task.to_plain())}
+            over = self.error is not None or self.desk.done
+            return Searcher.FINISHED if over and not self._tasks else None
+        except Exception as error:
+            self._break(error)
+            return None if self._tasks else Searcher.FINISHED
+
+    def hear(self, trial_id: str, messages: list[Message]) -> None:
+        """Hand an attempt's messages to the desk and post its decisions."""
+        task = self._tasks.get(trial_id)
+        if task is None:
+            return
+        try:
+            for message in messages:
+                if message["kind"] == "ended":
+                    self._forget(trial_id)
+                answer = self.desk.hear(task, message)
+                if message["kind"] == "report" and answer in (Answer.END, Answer.FINISH):
+                    self._answers[_name(task)] = str(answer)
+                    self._put()
+            self.tick()
+        except Exception as error:
+            self._break(error)
+
+    def lost(self, trial_id: str) -> None:
+        """An actor died, or its node."""
+        self.hear(trial_id, [{"kind": "ended", "outcome": "lost", "error": "its Ray actor or node died"}])
+        self._forget(trial_id)
+
+    def tick(self) -> None:
+        self.desk.tick()
+        if self.desk.stopping and not self._stopped:
+            self._stopped = True
+            self._put()
+
+    def _break(self, error: Exception) -> None:
+        """The first error ends the run; attempts are told to stop, and `run` raises it."""
+        self.error = self.error or error
+        self._stopped = True
+        self._put()
+
+    def _forget(self, trial_id: str) -> None:
+        task = self._tasks.pop(trial_id, None)
+        if task is not None:
+            self._answers.pop(_name(task), None)
+
+    def _put(self) -> None:
+        said = json.dumps({"stop": self._stopped, "answers": self._answers})
+        internal_kv._internal_kv_put(self._key, said, overwrite=True, namespace=_NAMESPACE)
+
+
+class TaskSearcher(Searcher):
+    """Tune asks it for trials; it asks the desk."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        super().__init__()
+        self._bridge = bridge
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        return self._bridge.next_config(trial_id)
+
+    def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
+        if error or not result or _MESSAGES not in result:
+            self._bridge.lost(trial_id)
+        else:
+            self._bridge.hear(trial_id, json.loads(result[_MESSAGES]))
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to keep: the ledger remembers."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to bring back: the ledger remembers."""
+
+
+class ReportScheduler(FIFOScheduler):
+    """Tune shows it every result; the desk decides, and the actor reads the decision."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        super().__init__()
+        self._bridge = bridge
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:
+        self._bridge.hear(trial.trial_id, json.loads(result[_MESSAGES]))
+        return str(TrialScheduler.CONTINUE)
+
+
+class Attempt(tune.Trainable):
+    """A thin, warm actor around a Host. Each step returns within a second, empty-handed if need be."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._host: Host | None = None
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        task = Task(**json.loads(new_config["task"]))
+        self._control_key = new_config["control"]
+        self._task, self._owes = task, False
+        if self._host is None or self._host.busy:
+            self._close()
+            devices = [str(gpu) for gpu in ray.get_gpu_ids()]
+            self._host = Host(task.root, task.resources["cpus"], task.resources["gpus"], devices)
+        self._host.start(task)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        assert self._host
+        if self._owes:
+            self._owes = False
+            answer = self._decision()
+            self._host.answer(answer)
+            if answer is Answer.STOP:
+                self._host.stop()
+        messages = self._listen(self._host)
+        if not messages and self._decision() is Answer.STOP:
+            self._host.stop()
+        ended = bool(messages) and messages[-1]["kind"] == "ended"
+        return {_MESSAGES: json.dumps(messages), "done": ended}
+
+    def cleanup(self) -> None:
+        self._close()
+
+    def _listen(self, host: Host) -> list[Message]:
+        """Messages until one that Tune must see now, for a second at most."""
+        messages: list[Message] = []
+        deadline = time.monotonic() + STEP_S
+        while (left_s := deadline - time.monotonic()) > 0:
+            message = host.poll(left_s)
+            if message is None:
+                continue
+            messages.append(message)
+            if message["kind"] in ("report", "ended"):
+                self._owes = message["kind"] == "report"
+                break
+        return messages
+
+    def _decision(self) -> Answer:
+        raw = internal_kv._internal_kv_get(self._control_key, namespace=_NAMESPACE)
+        control: Mapping[str, Any] = json.loads(raw) if raw else {"stop": True, "answers": {}}
+        if own := control["answers"].get(_name(self._task)):
+            return Answer(own)
+        return Answer.STOP if control["stop"] else Answer.GO
+
+    def _close(self) -> None:
+        if self._host is not None:
+            self._host.close()
+            self._host = None
+
+
+def _name(task: Task) -> str:
+    return f"{task.trial}-{task.attempt}"
