@@ -1,0 +1,112 @@
+"""URLs as far as they can be judged without connecting, and how they are shown. Connects to nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from automl.errors import Fault
+from automl.words import near, unknown
+
+LEDGER_DIALECTS = ("sqlite", "postgresql")
+TRACKING_SCHEMES = (
+    "http",
+    "https",
+    "sqlite",
+    "postgresql",
+    "mysql",
+    "mssql",
+    "databricks",
+    "databricks-uc",
+    "uc",
+)
+
+# A password may hold a raw `@`, `/` or even `?`: everything up to the last `@` is taken for it.
+_USER_INFO = re.compile(r"(?P<head>[A-Za-z][\w+.-]*://[^/?#\s:@]*):(?:[^\s?#]*|\S*)@")
+_SECRET_QUERY = re.compile(
+    r"(?i)(?P<head>[?&;][\w.-]*(?:password|passwd|pwd|secret|token|access_?key|api_?key|signature|sig)=)[^&;#\s]*"
+)
+
+
+def mask_url(url: str) -> str:
+    """The URL with its password, and whatever else is secret in it, as `***`.
+
+    Args:
+        url: any URL or path; text without a secret comes back as it is.
+    """
+    masked = _USER_INFO.sub(lambda found: f"{found['head']}:***@", url)
+    return _SECRET_QUERY.sub(lambda found: f"{found['head']}***", masked)
+
+
+def ledger_fault(url: str, where: str = "ledger") -> Fault | None:
+    """What is visibly wrong with a ledger's URL: SQLite or PostgreSQL, with a place to keep it."""
+    scheme, mark, _ = url.partition("://")
+    if not mark:
+        return Fault(where, f"{mask_url(url)} is not a database URL", "Write sqlite:///automl.db")
+    if scheme.partition("+")[0] not in LEDGER_DIALECTS:
+        return _scheme_fault(where, scheme, LEDGER_DIALECTS)
+    return _sqlite_fault(where, url)
+
+
+def tracking_fault(url: str, where: str = "tracking.uri") -> Fault | None:
+    """What is visibly wrong with an MLflow tracking URI."""
+    scheme, mark, _ = url.partition("://")
+    if url == "databricks":
+        return None
+    if not mark or scheme == "file":
+        what = f"{mask_url(url)} is not a tracking server's or a database's URL"
+        return Fault(where, what, "Write sqlite:///mlflow.db or http://HOST:5000")
+    if scheme.partition("+")[0] not in TRACKING_SCHEMES:
+        return _scheme_fault(where, scheme, TRACKING_SCHEMES)
+    return _sqlite_fault(where, url)
+
+
+def storage_fault(url: str, where: str = "storage") -> Fault | None:
+    """What is visibly wrong with a storage URL: a scheme with too few slashes."""
+    found = re.match(r"([a-z][a-z0-9+]+):/(?!/)(.*)", url)
+    if found is None:
+        return None
+    return Fault(where, f"{mask_url(url)} has one slash after its scheme", f"Write {found[1]}://{found[2]}")
+
+
+def _scheme_fault(where: str, scheme: str, valid: Sequence[str]) -> Fault:
+    guess = near(scheme.partition("+")[0], valid)
+    _, mend = unknown(guess or scheme, valid)
+    return Fault(where, f"{scheme}:// is none that can be used here", mend)
+
+
+def _sqlite_fault(where: str, url: str) -> Fault | None:
+    if not url.startswith("sqlite"):
+        return None
+    path = sqlite_path(url)
+    if path is None:
+        rest = url.partition("://")[2].strip("/") or "automl.db"
+        return Fault(where, f"{url} needs three slashes", f"Write sqlite:///{rest}")
+    if path in ("", ":memory:"):
+        return Fault(where, f"{url} keeps nothing once the process ends", "Name a file: sqlite:///automl.db")
+    return None
+
+
+def sqlite_path(url: str) -> str | None:
+    """The file of a SQLite URL (empty for none named); None for any other URL."""
+    found = re.match(r"sqlite(?:\+\w+)?:///([^?#]*)", url)
+    return found[1] if found else None
+
+
+def resolve_url(url: str, root: Path) -> str:
+    """The URL with a relative path or SQLite file made absolute from the project's root.
+
+    Args:
+        url: `sqlite:///automl.db`, `runs`, `s3://bucket/runs`, `http://host:5000`...
+        root: the project's root.
+    """
+    path = sqlite_path(url)
+    if path is not None:
+        if path in ("", ":memory:") or path.startswith("file:"):
+            return url
+        head, tail = url[: url.index(":///") + 4], url[url.index(":///") + 4 + len(path) :]
+        return f"{head}{(root / Path(path).expanduser()).resolve()}{tail}"
+    if "://" in url:
+        return url
+    return str((root / Path(url).expanduser()).resolve())

@@ -1,0 +1,199 @@
+"""YAML text to plain data and back, with the place of everything. Has never heard of a search.
+
+YAML 1.2: `1e-5` is a float, `1_000` an int, `on`, `off`, `yes`, `no` and dates are text. The nodes
+are read by hand because a loader stops at the first duplicate key and forgets where things were.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from automl.errors import Fault
+from automl.words import Spot, dotted, show
+
+Place = tuple[int, int]  # line and column, from 1
+_TAG = "tag:yaml.org,2002:"
+_BASES = {"0x": 16, "0o": 8, "0b": 2}
+
+
+@dataclass
+class Document:
+    """One YAML text, read.
+
+    Args:
+        data: the plain data; None if nothing could be read.
+        root: the node behind it, for places.
+        faults: syntax, duplicate keys, tags, with line and column; no file.
+    """
+
+    data: Any = None
+    root: Node | None = None
+    faults: list[Fault] = field(default_factory=list)
+
+
+def parse(text: str) -> Document:
+    """All of a YAML text, and all its faults: a syntax error is one, each duplicate key is one."""
+    document = Document()
+    try:
+        yaml = YAML(typ="safe", pure=True)
+        yaml.allow_duplicate_keys = True
+        document.root = yaml.compose(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        what = " ".join(str(part) for part in (error.context, error.problem) if part)
+        document.faults.append(_fault((), f"not YAML: {what}", "Mend the syntax here or just above", place))
+    except (YAMLError, ValueError, RecursionError) as error:
+        what = " ".join(str(error).split())
+        document.faults.append(_fault((), f"not YAML: {show(what)}", "Write UTF-8 text", (1, 1)))
+    if document.root is not None:
+        document.data = _Builder(document.faults).build(document.root, ())
+    return document
+
+
+def dump(data: Any) -> str:
+    """Plain data as YAML: mappings of the first two levels as blocks, what lies deeper in one line."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = None
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.allow_unicode = True
+    yaml.width = 110
+    out = io.StringIO()
+    yaml.dump(data, out)
+    return out.getvalue()
+
+
+def _fault(path: Spot, what: str, mend: str, place: Place) -> Fault:
+    return Fault(dotted(path) or "file", what, mend, line=place[0], column=place[1])
+
+
+def place_of(node: Node) -> Place:
+    """Line and column of a node, from 1."""
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+@dataclass
+class _Builder:
+    """Nodes to data. An alias is built once; one inside itself is a fault."""
+
+    faults: list[Fault]
+    built: dict[int, Any] = field(default_factory=dict)
+    open: set[int] = field(default_factory=set)
+
+    def build(self, node: Node, path: Spot) -> Any:
+        if id(node) in self.open:
+            self.faults.append(
+                _fault(path, "an alias of something that holds it", "Write it out", place_of(node))
+            )
+            return None
+        if id(node) not in self.built:
+            self.open.add(id(node))
+            self.built[id(node)] = self._new(node, path)
+            self.open.discard(id(node))
+        return self.built[id(node)]
+
+    def _new(self, node: Node, path: Spot) -> Any:
+        if isinstance(node, MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, SequenceNode):
+            return [self.build(item, (*path, i)) for i, item in enumerate(node.value)]
+        return self._scalar(node, path)
+
+    def _mapping(self, node: MappingNode, path: Spot) -> dict[Any, Any]:
+        data: dict[Any, Any] = {}
+        for key, value in entries(node):
+            if not isinstance(key, ScalarNode):
+                self.faults.append(_fault(path, "a key that is no text", "Write a name", place_of(key)))
+                continue
+            name = key_of(key)
+            at = (*path, name)
+            if name in data:
+                what = f"given twice, first in line {_line_of(node, name)}"
+                self.faults.append(_fault(at, what, "Remove one of them", place_of(key)))
+                self.build(value, at)
+            else:
+                data[name] = self.build(value, at)
+        for base in merged(node):
+            data = {**self._mapping(base, path), **data}
+        return data
+
+    def _scalar(self, node: Node, path: Spot) -> Any:
+        tag = str(node.tag).removeprefix(_TAG)
+        if tag in _SCALARS:
+            try:
+                return _SCALARS[tag](node.value)
+            except ValueError:
+                self.faults.append(_fault(path, f"{show(node.value)} is no {tag}", "Mend it", place_of(node)))
+                return None
+        if not str(node.tag).startswith(_TAG) or tag in ("binary", "set", "omap", "pairs"):
+            what = f"the tag {node.tag} means nothing here"
+            self.faults.append(_fault(path, what, "Remove it", place_of(node)))
+        return node.value
+
+
+def entries(node: MappingNode) -> Iterator[tuple[Node, Node]]:
+    """A mapping's pairs of nodes, merges (`<<`) aside."""
+    for key, value in node.value:
+        if str(key.tag) != f"{_TAG}merge":
+            yield key, value
+
+
+def merged(node: MappingNode) -> Iterator[MappingNode]:
+    for key, value in node.value:
+        if str(key.tag) == f"{_TAG}merge":
+            nodes = value.value if isinstance(value, SequenceNode) else [value]
+            yield from (item for item in nodes if isinstance(item, MappingNode))
+
+
+def key_of(node: Node) -> Any:
+    """A key as data: text as a rule, what YAML makes of it otherwise."""
+    tag = str(node.tag).removeprefix(_TAG)
+    try:
+        return _SCALARS[tag](node.value) if tag in _SCALARS else node.value
+    except ValueError:
+        return node.value
+
+
+def _line_of(node: MappingNode, name: Any) -> int:
+    return next(place_of(key)[0] for key, _ in entries(node) if key_of(key) == name)
+
+
+def _int(text: str) -> int:
+    digits = text.replace("_", "").lower()
+    sign = -1 if digits.startswith("-") else 1
+    digits = digits.lstrip("+-")
+    return sign * int(digits[2:] if digits[:2] in _BASES else digits, _BASES.get(digits[:2], 10))
+
+
+def _float(text: str) -> float:
+    digits = text.replace("_", "").lower()
+    special = re.fullmatch(r"([-+]?)\.?(inf|nan)", digits)
+    if special:
+        value = math.inf if special[2] == "inf" else math.nan
+        return -value if special[1] == "-" else value
+    return float(digits)
+
+
+def _bool(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(text)
+    return text.lower() == "true"
+
+
+_SCALARS: Mapping[str, Callable[[str], Any]] = {
+    "null": lambda text: None,
+    "bool": _bool,
+    "int": _int,
+    "float": _float,
+    "str": str,
+    "timestamp": str,
+}
