@@ -1,0 +1,281 @@
+"""Keras: trains a compiled model and reports once per validation. Knows no Ray, no SQL.
+
+Touches TensorFlow only where it is Keras' backend. A resumed trial equals an uninterrupted one where
+the data are arrays, or a PyDataset that computes each batch from its index; a `tf.data.Dataset` that
+shuffles begins a new order when it is resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from automl import project
+from automl.engines.base import Answer
+from automl.errors import AutoMLError, TrialFinished, TrialPruned, TrialStopped
+from automl.frameworks.base import Framework, Handle
+from automl.frameworks.keras_feed import Feed, as_arrays, example_of, inputs_of, split
+
+_VARIABLES = "variables.npz"
+_STATE = "state.json"
+_BATCH_SIZE = 32  # Model.fit's own default
+
+
+class Keras(Framework):
+    name = "keras"
+
+    def start(self, cpus: float, gpus: float) -> None:
+        threads = max(1, int(cpus))
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+            for device in tf.config.list_physical_devices("GPU"):
+                tf.config.experimental.set_memory_growth(device, True)
+        elif keras.backend.backend() == "torch":
+            import torch
+
+            torch.set_num_threads(threads)
+
+    def seed(self, seed: int) -> None:
+        keras.utils.clear_session(free_memory=True)
+        keras.utils.set_random_seed(seed % 2**32)
+
+    def fit_signature(self) -> dict[str, Any]:
+        return project.signature(keras.Model.fit)
+
+    def train(self, handle: Handle, model: Any, data: Any) -> None:
+        task = handle.task
+        made = _compiled(model(**task.arguments.get("model", {})), task.model)
+        fed = Fed(data(**task.arguments.get("data", {})), _fit(handle), task.seed)
+        reporter = Reporter(handle, fed)
+        reporter.set_model(made)
+        if handle.checkpoint:
+            reporter.resume(handle.checkpoint)
+        made.fit(**fed.fit, callbacks=[reporter], initial_epoch=reporter.epoch)
+        reporter.keep_last()
+
+    def load(self, model: Any, arguments: Mapping[str, Any], folder: Path) -> Any:
+        # The layers that the trainer's module defines, registered with Keras or not.
+        known = {name: each for name, each in vars(sys.modules[model.__module__]).items() if callable(each)}
+        registered = dict(keras.saving.get_custom_objects())
+        objects = {**known, **registered}
+        return keras.saving.load_model(folder / "model.keras", custom_objects=objects, safe_mode=True)
+
+
+class Fed:
+    """What goes into `Model.fit`, but for callbacks and the first epoch.
+
+    Attributes:
+        fit: keyword arguments of `Model.fit`.
+        train, validation: arrays, or whatever dataset the user gave; `validation` may be None.
+    """
+
+    def __init__(self, data: Any, fit: dict[str, Any], seed: int) -> None:
+        try:
+            self.train, self.validation = data
+        except (TypeError, ValueError):
+            raise AutoMLError("the data are no pair. Return (train, validation)") from None
+        self.epochs, self._frequency = fit.get("epochs", 1), fit.get("validation_freq", 1)
+        self.feed: Feed | None = None
+        if isinstance(self.train, tuple | list):
+            fit = self._feed(fit, seed)
+        self.fit = {"x": self.train, **fit} if self.feed is None else {**fit, "x": self.feed}
+        self.fit["validation_data"] = self.validation
+
+    def validates(self, epoch: int) -> bool:
+        """Whether `Model.fit` validates after this epoch, from 0; true where there is nothing to."""
+        if self.validation is None:
+            return True
+        if isinstance(self._frequency, int):
+            return (epoch + 1) % self._frequency == 0
+        return epoch + 1 in self._frequency
+
+    def last_to_validate(self, epoch: int) -> bool:
+        """Whether no later epoch validates."""
+        return not any(self.validates(later) for later in range(epoch + 1, self.epochs))
+
+    def _feed(self, fit: dict[str, Any], seed: int) -> dict[str, Any]:
+        self.train = as_arrays(self.train)
+        share = fit.pop("validation_split", 0.0)
+        if share and self.validation is None:
+            self.train, self.validation = split(self.train, share)
+        batch_size = fit.pop("batch_size", None) or _BATCH_SIZE
+        shuffle, steps = bool(fit.pop("shuffle", True)), fit.pop("steps_per_epoch", None)
+        self.feed = Feed(self.train, batch_size, seed, shuffle, steps)
+        fit.setdefault("validation_batch_size", batch_size)
+        return {**fit, "shuffle": False}  # or Keras would shuffle the feed's batches once more
+
+
+class Reporter(keras.callbacks.Callback):
+    """Reports every validation once, and keeps checkpoints and weights."""
+
+    def __init__(self, handle: Handle, fed: Fed) -> None:
+        super().__init__()
+        self._handle, self._fed = handle, fed
+        self.epoch = 0  # how many are behind
+        self._step, self._kept = 0, -1
+        self._metrics: dict[str, float] = {}
+        self._generators: dict[str, Any] | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if self._fed.feed:
+            self._fed.feed.begin(epoch)
+        if self._generators:  # only now, because building and looking at data may have drawn numbers
+            _restore_generators(self._generators)
+            self._generators = None
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        # At a batch's end, Keras would fetch the metrics of every batch from the device.
+        self._handle.leave_if_told()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self.epoch = epoch + 1
+        if self._fed.validates(epoch):
+            self._report(logs or {})
+        elif self._handle.due():
+            self._save_checkpoint()
+
+    def keep_last(self) -> None:
+        """Keep the weights at the end, where the last value is the trial's."""
+        if self._step and self._kept != self._step and self._last_counts():
+            self._keep()
+
+    def resume(self, folder: Path) -> None:
+        """Take up the model, the optimizer and the generators of a checkpoint.
+
+        Raises:
+            AutoMLError: the checkpoint is of another model.
+        """
+        state = json.loads((folder / _STATE).read_text())
+        self.epoch, self._step, self._metrics = state["epoch"], state["step"], state["metrics"]
+        self._generators = state["generators"]
+        _build(self.model, self._fed.train)
+        with np.load(folder / _VARIABLES, allow_pickle=False) as arrays:
+            _assign(_variables(self.model), [arrays[name] for name in arrays.files])
+
+    def _report(self, logs: Mapping[str, Any]) -> None:
+        self._step += 1
+        self._metrics = {name: float(value) for name, value in logs.items()}
+        answer = self._handle.tell(self._metrics, self._step)
+        if answer is Answer.END:
+            raise TrialPruned
+        if self._worth_keeping():
+            self._keep()
+        if answer is Answer.FINISH:
+            self.keep_last()
+            raise TrialFinished
+        if answer is Answer.STOP or self._handle.due():
+            self._save_checkpoint()
+        if answer is Answer.STOP:
+            raise TrialStopped
+
+    def _last_counts(self) -> bool:
+        return bool(self._handle.task.objectives[0]["value"] == "last")
+
+    def _worth_keeping(self) -> bool:
+        if self._last_counts():
+            return self._fed.last_to_validate(self.epoch - 1)
+        return self._handle.improved()
+
+    def _keep(self) -> None:
+        self._kept = self._step
+        self._handle.save_weights(self._step, self._write_weights)
+
+    def _write_weights(self, folder: Path) -> None:
+        self.model.save(folder / "model.keras")
+        task = self._handle.task
+        meta = {
+            "step": self._step,
+            "metrics": self._metrics,
+            "model": task.model,
+            "arguments": task.arguments,
+        }
+        (folder / "meta.json").write_text(json.dumps(meta))
+        data = self._fed.train if self._fed.validation is None else self._fed.validation
+        example = example_of(inputs_of(data))
+        if example is not None:
+            np.savez(folder / "example.npz", **example)  # type: ignore[arg-type]
+
+    def _save_checkpoint(self) -> None:
+        self._handle.save_checkpoint(self._step, self._write_checkpoint)
+
+    def _write_checkpoint(self, folder: Path) -> None:
+        arrays = {f"v{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(_variables(self.model))}
+        np.savez(folder / _VARIABLES, **arrays)
+        state = {
+            "epoch": self.epoch,
+            "step": self._step,
+            "metrics": self._metrics,
+            "generators": _generator_states(),
+        }
+        (folder / _STATE).write_text(json.dumps(state))
+
+
+def _fit(handle: Handle) -> dict[str, Any]:
+    fit = {"verbose": 0, **handle.task.arguments.get("fit", {})}
+    if fit.get("class_weight"):  # a task is JSON, whose keys are text
+        fit["class_weight"] = {int(label): weight for label, weight in fit["class_weight"].items()}
+    if handle.task.deep:
+        fit |= {"epochs": 1, "steps_per_epoch": 1, "validation_steps": 1, "validation_freq": 1}
+    return fit
+
+
+def _compiled(model: Any, address: str) -> keras.Model:
+    if not isinstance(model, keras.Model):
+        raise AutoMLError(f"{address} made a {type(model).__name__}. Return a compiled keras.Model")
+    if not model.compiled:
+        raise AutoMLError(
+            f"{address} made a model that is not compiled. "
+            "Call model.compile(optimizer=..., loss=..., metrics=[...]) before you return it"
+        )
+    return model
+
+
+def _build(model: keras.Model, train: Any) -> None:
+    """Have all variables there, as they are after the first batch."""
+    if not model.built or not all(layer.built for layer in model._flatten_layers()):
+        inputs = inputs_of(train)
+        model(keras.tree.map_structure(lambda values: values[:1], inputs), training=False)
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+
+
+def _variables(model: keras.Model) -> list[Any]:
+    """Weights, states of seed generators, and the optimizer's; metrics begin anew with each epoch."""
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _assign(variables: list[Any], arrays: list[np.ndarray]) -> None:
+    kept, wanted = [each.shape for each in arrays], [tuple(each.shape) for each in variables]
+    if kept != wanted:
+        raise AutoMLError(
+            f"the checkpoint is of another model: it has {len(kept)} variables, the model {len(wanted)}, "
+            f"and their shapes differ. Restore the trainer's code, or delete the checkpoint"
+        )
+    for variable, array in zip(variables, arrays, strict=True):
+        # numpy has no bfloat16: such an array comes back as bytes without a type.
+        variable.assign(array.view(np.dtype(str(variable.dtype))) if array.dtype.kind == "V" else array)
+
+
+def _generator_states() -> dict[str, Any]:
+    version, inner, gauss = random.getstate()
+    state: dict[str, Any] = dict(np.random.get_state(legacy=False))
+    state["state"] = {"key": state["state"]["key"].tolist(), "pos": state["state"]["pos"]}
+    return {"python": [version, list(inner), gauss], "numpy": state}
+
+
+def _restore_generators(states: Mapping[str, Any]) -> None:
+    version, inner, gauss = states["python"]
+    random.setstate((version, tuple(inner), gauss))
+    kept = states["numpy"]
+    key = np.array(kept["state"]["key"], np.uint32)
+    np.random.set_state({**kept, "state": {**kept["state"], "key": key}})
