@@ -1,0 +1,1 @@
+"""What trains: the contract in base.py, then one framework a file."""

@@ -1,0 +1,227 @@
+"""The house rules that no type checker sees: floors, one door per vendor, importing is free."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "automl"
+
+# Imports go down, or stay on their floor. A new room chooses its floor here.
+FLOORS: list[tuple[str, ...]] = [
+    ("errors",),
+    ("words", "urls", "yamltext", "values", "space", "events"),
+    ("policies", "plain", "checks", "overrides", "search", "results", "storage", "grid"),
+    ("specfile", "project", "why", "engines.base", "frameworks.base", "trackers.base", "export.base"),
+    ("ledger", "samplers", "brain", "host"),
+    (
+        "engines",
+        "engines.local",
+        "engines.ray_tune",
+        "engines.ray_actors",
+        "frameworks",
+        "frameworks.lightning",
+        "frameworks.keras",
+        "frameworks.keras_feed",
+        "frameworks.function",
+        "trackers",
+        "trackers.mlflow",
+        "trackers.registry",
+        "trackers.flavors",
+        "trackers.picture",
+        "trackers.optuna_rdb",
+        "export",
+        "export.mlflow_model",
+        "export.verify",
+        "export.automl_model_loader",
+    ),
+    # The programs of the child processes, which pick their adapter by name.
+    ("worker", "trackers.__main__", "export.__main__"),
+    ("desk", "run", "deep", "lookup"),
+    ("door", "tables", "console", "doctor", "cli", ""),
+]
+
+# Which files are one adapter. Two adapters never import each other, bases and these aside.
+ADAPTERS: dict[str, tuple[str, ...]] = {
+    "local": ("engines.local",),
+    "ray": ("engines.ray_tune", "engines.ray_actors"),
+    "lightning": ("frameworks.lightning",),
+    "keras": ("frameworks.keras", "frameworks.keras_feed"),
+    "function": ("frameworks.function",),
+    "mlflow": ("trackers.mlflow", "trackers.registry"),
+    "optuna mirror": ("trackers.optuna_rdb",),
+    "mlflow model": ("export.mlflow_model", "export.verify", "export.automl_model_loader"),
+}
+# Picture is what every tracker shows; flavors keeps MLflow's own words inside trackers/.
+SHARED = ("trackers.picture", "trackers.flavors")
+
+DOORS: dict[str, tuple[str, ...]] = {
+    "ray": ("engines.ray_tune", "engines.ray_actors"),
+    "optuna": ("brain", "samplers", "trackers.optuna_rdb"),
+    "mlflow": ("trackers.*",),
+    "torch": ("frameworks.*", "export.*"),
+    "pytorch_lightning": ("frameworks.*", "export.*"),
+    "tensorflow": ("frameworks.*", "export.*"),
+    "keras": ("frameworks.*", "export.*"),
+    "skops": ("frameworks.*", "export.*"),
+    "sqlalchemy": ("ledger",),
+    "ruamel": ("yamltext", "specfile"),
+    "fsspec": ("storage", "lookup"),
+    "rich": ("console", "tables", "cli", "doctor"),
+    "typer": ("cli",),
+}
+
+HEAVY = (
+    "ray",
+    "torch",
+    "tensorflow",
+    "keras",
+    "pytorch_lightning",
+    "mlflow",
+    "optuna",
+    "sqlalchemy",
+    "pandas",
+)
+
+
+def room_of(path: Path) -> str:
+    """`automl/engines/base.py` is `engines.base`; a package is its folder, automl itself is ``."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {room_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+ADAPTER = {room: name for name, rooms in ADAPTERS.items() for room in rooms}
+
+
+@cache
+def imports_of(room: str) -> tuple[tuple[str, int], ...]:
+    """Every module that a file imports, with its line; those inside functions included."""
+    tree = ast.parse(FILES[room].read_text())
+    return tuple((name, line) for node in ast.walk(tree) for name, line in _imported(node, room))
+
+
+def _imported(node: ast.AST, room: str) -> Iterator[tuple[str, int]]:
+    if isinstance(node, ast.Import):
+        yield from ((alias.name, node.lineno) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"{room}:{node.lineno}: imports are absolute in this house"
+        # `from automl import project` names a module, `from automl.space import Int` does not.
+        yield from ((_deepest(str(node.module), alias.name), node.lineno) for alias in node.names)
+    elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+        yield from ((str(arg.value), node.lineno) for arg in node.args[:1] if isinstance(arg, ast.Constant))
+
+
+def _deepest(module: str, name: str) -> str:
+    inner = f"{module}.{name}".removeprefix("automl.")
+    return f"automl.{inner}" if module.split(".")[0] == "automl" and inner in FILES else module
+
+
+def inside(room: str) -> Iterator[tuple[str, int]]:
+    """The rooms of the house that a room imports."""
+    for name, line in imports_of(room):
+        if name.split(".")[0] == "automl":
+            yield name.removeprefix("automl").removeprefix("."), line
+
+
+def allowed(room: str, doors: tuple[str, ...]) -> bool:
+    return any(room == door or (door.endswith(".*") and room.startswith(door[:-1])) for door in doors)
+
+
+def test_every_room_has_chosen_its_floor() -> None:
+    assert sorted(set(FILES) - set(FLOOR)) == []
+
+
+def test_the_tables_name_no_room_that_is_gone() -> None:
+    named = {*FLOOR, *ADAPTER, *SHARED}
+    assert sorted(named - set(FILES)) == []
+    doors = {door.removesuffix(".*") for rooms in DOORS.values() for door in rooms}
+    assert sorted(doors - set(FILES)) == []
+
+
+@pytest.mark.parametrize("room", FILES)
+def test_imports_go_down_only(room: str) -> None:
+    upwards = [f"{FILES[room]}:{line}: {below}" for below, line in inside(room) if FLOOR[below] > FLOOR[room]]
+    assert not upwards
+
+
+def test_no_room_imports_itself_round_a_corner() -> None:
+    left = {room: {below for below, _ in inside(room)} & set(FILES) for room in FILES}
+    left[""] = set()  # the door's names are loaded when they are used, long after every import
+    while free := [room for room, needs in left.items() if not needs & left.keys()]:
+        for room in free:
+            del left[room]
+    assert not left, f"these import each other in a circle: {sorted(left)}"
+
+
+@pytest.mark.parametrize("room", [room for room in FILES if room in ADAPTER])
+def test_adapters_never_import_each_other(room: str) -> None:
+    others = [
+        f"{FILES[room]}:{line}: {other}"
+        for other, line in inside(room)
+        if other in ADAPTER and ADAPTER[other] != ADAPTER[room]
+    ]
+    assert not others
+
+
+def test_every_adapter_file_belongs_to_one_adapter() -> None:
+    folders = ("engines.", "frameworks.", "trackers.", "export.")
+    files = {room for room in FILES if room.startswith(folders) and not room.endswith((".base", ".__main__"))}
+    assert sorted(files - set(ADAPTER) - set(SHARED)) == []
+
+
+@pytest.mark.parametrize("vendor", DOORS)
+def test_a_vendor_has_one_door(vendor: str) -> None:
+    strangers = [
+        f"{FILES[room]}:{line}"
+        for room in FILES
+        for name, line in imports_of(room)
+        if name.split(".")[0] == vendor and not allowed(room, DOORS[vendor])
+    ]
+    assert not strangers
+
+
+def test_nothing_imports_a_projects_trainers() -> None:
+    found = [
+        f"{FILES[room]}:{line}"
+        for room in FILES
+        for name, line in imports_of(room)
+        if name.split(".")[0] == "trainers"
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize("room", FILES)
+def test_a_room_says_what_it_is_about(room: str) -> None:
+    said = ast.get_docstring(ast.parse(FILES[room].read_text())) or ""
+    assert len(said.split("\n")[0].split()) >= 3, f"{FILES[room]} has no docstring that names its subject"
+
+
+def test_importing_automl_is_free() -> None:
+    program = "import automl, json, sys; print(json.dumps(sorted({n.split('.')[0] for n in sys.modules})))"
+    loaded = json.loads(_python(program))
+    assert sorted(set(HEAVY) & set(loaded)) == []
+
+
+def test_everything_that_the_door_promises_is_there() -> None:
+    program = (
+        "import automl, json; print(json.dumps([n for n in automl.__all__ if getattr(automl, n) is None]))"
+    )
+    assert json.loads(_python(program)) == []
+
+
+def _python(program: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
