@@ -340,7 +340,7 @@ class _Driver:
         if self.history.spec is None:
             return
         before = Search.from_plain(self.history.spec)
-        if lines := before.identity_difference(self._plan.search):
+        if lines := before.difference(self._plan.search):
             what = "the ledger has this name with " + "; ".join(lines)
             raise ChangedSearch(
                 Fault("name", what, "Give it another name, or carry on all the same with --continue")
@@ -350,7 +350,7 @@ class _Driver:
         search = self._plan.search
         return {
             "spec": search.to_plain(),
-            "text": search.to_yaml(),
+            "text": search.text,
             "versions": versions(),
             "git": git_commit(self._plan.root),
             "host": socket.gethostname(),
