@@ -323,6 +323,7 @@ def _environment(cpus: float, devices: str, address: str, said: Mapping[str, Any
         "PYTHONUNBUFFERED": "1",
         "TF_CPP_MIN_LOG_LEVEL": env.get("TF_CPP_MIN_LOG_LEVEL", "2"),
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "AUTOML_SOCKET": address,
         "AUTOML_WORKER": json.dumps(said),
     }

@@ -91,29 +91,44 @@ class Reporter(Checkpoint):
         self._handle, self._module = handle, module
         self._step = 0
         self._pending = False
-        self._generators: dict[str, Any] | None = None
+        self._epoch_ended = False
+        self._resumed: dict[str, Any] | None = None
         self._example: dict[str, np.ndarray] | None = None
         self._metrics: dict[str, float] = {}
+        self._reported: dict[str, torch.Tensor] | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"step": self._step, "generators": generator_states()}
+        return {
+            "step": self._step,
+            "metrics": self._metrics,
+            "epoch_ended": self._epoch_ended,
+            "generators": generator_states(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._step = state_dict["step"]
-        self._generators = state_dict["generators"]
+        self._step, self._metrics = state_dict["step"], state_dict["metrics"]
+        self._resumed = state_dict
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._restore_generators()
+        # Lightning steps these schedulers after the hook in which a checkpoint is written.
+        if self._resumed and self._resumed["epoch_ended"]:
+            step_plateau_schedulers(trainer, self._metrics)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._restore_generators()
-        self._generators = None
+        self._epoch_ended = False
+        if self._resumed is None:
+            return
+        restore_generators(self._resumed["generators"])
+        if self._resumed["epoch_ended"]:
+            # A resuming Trainer made the epoch's iterator earlier, out of other random numbers.
+            iter(trainer.fit_loop._data_fetcher)  # type: ignore[arg-type]
+        self._resumed = None
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
         self._handle.leave_if_told()
 
     def on_validation_batch_start(
-        self, trainer: pl.Trainer, module: Any, batch: Any, *_: Any, **__: Any
+        self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         if self._example is None:
             self._example = example_of(batch)
@@ -126,6 +141,7 @@ class Reporter(Checkpoint):
             self._report(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._epoch_ended = True
         if self._pending or not trainer.enable_validation:
             self._report(trainer)
 
@@ -141,8 +157,7 @@ class Reporter(Checkpoint):
         answer = self._handle.tell(self._metrics, self._step)
         if answer is Answer.END:
             raise TrialPruned
-        if self._handle.task.objectives[0]["value"] == "best" and self._handle.improved():
-            self._keep()
+        self._note_weights(trainer)
         if answer is Answer.FINISH:
             self.keep_last()
             raise TrialFinished
@@ -153,11 +168,20 @@ class Reporter(Checkpoint):
         if answer is Answer.STOP:
             raise TrialStopped
 
+    def _note_weights(self, trainer: pl.Trainer) -> None:
+        if self._handle.task.objectives[0]["value"] == "best":
+            if self._handle.improved():
+                self._keep()
+        elif trainer.check_val_every_n_epoch != 1 or trainer.val_check_interval != 1.0:
+            # Batches after the last validation are no part of what it judged.
+            state = self._module.state_dict()
+            self._reported = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+
     def _keep(self) -> None:
         self._handle.save_weights(self._step, self._write_weights)
 
     def _write_weights(self, folder: Path) -> None:
-        torch.save(self._module.state_dict(), folder / "state_dict.pt")
+        torch.save(self._reported or self._module.state_dict(), folder / "state_dict.pt")
         task = self._handle.task
         meta = {
             "step": self._step,
@@ -169,18 +193,23 @@ class Reporter(Checkpoint):
         if self._example is not None:
             np.savez(folder / "example.npz", **self._example)  # type: ignore[arg-type]
 
-    def _restore_generators(self) -> None:
-        if self._generators:
-            restore_generators(self._generators)
+
+def step_plateau_schedulers(trainer: pl.Trainer, metrics: Mapping[str, float]) -> None:
+    """What the Trainer does at the end of an epoch for each ReduceLROnPlateau."""
+    for config in trainer.lr_scheduler_configs:
+        due = config.interval == "epoch" and trainer.current_epoch % config.frequency == 0
+        if config.reduce_on_plateau and due and (value := metrics.get(config.monitor or "")) is not None:
+            trainer.lightning_module.lr_scheduler_step(config.scheduler, value)
 
 
 def generator_states() -> dict[str, Any]:
     """The random generators of Python, numpy and torch, in types that load without unpickling code."""
     version, inner, gauss = random.getstate()
-    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    numpy: dict[str, Any] = dict(np.random.get_state(legacy=False))
+    key = torch.from_numpy(numpy["state"]["key"].astype(np.int64))
     return {
         "python": [version, list(inner), gauss],
-        "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],
+        "numpy": {**numpy, "state": {**numpy["state"], "key": key}},
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
@@ -190,8 +219,9 @@ def restore_generators(states: Mapping[str, Any]) -> None:
     """Put back what `generator_states` took."""
     version, inner, gauss = states["python"]
     random.setstate((version, tuple(inner), gauss))
-    kind, keys, position, has_gauss, cached = states["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    numpy = states["numpy"]
+    key = numpy["state"]["key"].numpy().astype(np.uint32)
+    np.random.set_state({**numpy, "state": {**numpy["state"], "key": key}})
     torch.set_rng_state(states["torch"])
     if states["cuda"]:
         torch.cuda.set_rng_state_all(states["cuda"])
