@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol
 
 from automl.checks import join
 from automl.errors import Fault
@@ -34,6 +34,21 @@ DEFAULTS: Mapping[str, Any] = {
 }
 
 
+class Origin(Protocol):
+    """The file that a search came from."""
+
+    @property
+    def file(self) -> str:
+        """The path as the user gave it."""
+
+    @property
+    def text(self) -> str:
+        """What is in it."""
+
+    def sort(self, faults: Iterable[Fault]) -> tuple[Fault, ...]:
+        """The faults with their positions, in the order of the file."""
+
+
 @dataclass(frozen=True, init=False)
 class Search:
     """The whole plan. `trainers` always maps names; one alone is called "trainer".
@@ -52,6 +67,7 @@ class Search:
         storage: folder or fsspec URL of checkpoints and weights.
         ledger: SQLAlchemy URL; None for the project's default.
         tracking: where people browse; None for nowhere.
+        origin: the file that it came from, if it did; no part of what the search is.
     """
 
     name: str
@@ -68,6 +84,7 @@ class Search:
     storage: str
     ledger: str | None
     tracking: Tracking | None
+    origin: Origin | None = field(compare=False, repr=False)
 
     def __init__(
         self,
@@ -89,6 +106,7 @@ class Search:
         storage: Any = "runs",
         ledger: str | None = None,
         tracking: Tracking | Mapping[str, Any] | bool | None = Tracking(),  # noqa: B008, it is frozen
+        origin: Origin | None = None,
     ) -> None:
         """A search in the words of the file; every value may be plain data or the value itself.
 
@@ -124,8 +142,21 @@ class Search:
         }
         reading = examine(words)
         settle(reading.faults)
-        for part in fields(self):
-            object.__setattr__(self, part.name, reading.parts[part.name])
+        _fill(self, reading, origin)
+
+    @property
+    def file(self) -> str | None:
+        """The path of the file that the search came from, as it was given; None if from Python."""
+        return self.origin.file if self.origin else None
+
+    @property
+    def text(self) -> str:
+        """The file as it was read, passwords masked; of a search from Python, what `to_yaml` writes."""
+        return mask_url(self.origin.text) if self.origin else self.to_yaml()
+
+    def located(self, faults: Iterable[Fault]) -> tuple[Fault, ...]:
+        """Faults that were found later, with the positions of the file, in its order."""
+        return self.origin.sort(faults) if self.origin else tuple(faults)
 
     @property
     def full_space(self) -> Space:
@@ -214,7 +245,7 @@ class Search:
         """The search file. Loading it gives this search again, masked passwords aside."""
         return dump(self.to_plain())
 
-    def difference(self, other: Search) -> list[str]:
+    def identity_difference(self, other: Search) -> list[str]:
         """What makes `other` another search than this one: objective, trainers, space. Empty: the same.
 
         Returns:
@@ -236,13 +267,18 @@ def examine(words: Mapping[str, Any]) -> Reading:
     return reading
 
 
-def build(reading: Reading) -> Search:
+def build(reading: Reading, origin: Origin | None = None) -> Search:
     """The search of a reading without faults."""
     assert not reading.faults, "a search is built of sound parts only"
     search = object.__new__(Search)
-    for part in fields(Search):
-        object.__setattr__(search, part.name, reading.parts[part.name])
+    _fill(search, reading, origin)
     return search
+
+
+def _fill(search: Search, reading: Reading, origin: Origin | None) -> None:
+    for part in fields(Search):
+        value = origin if part.name == "origin" else reading.parts[part.name]
+        object.__setattr__(search, part.name, value)
 
 
 def _words(value: Any, keep: Sequence[str] = ()) -> dict[str, Any]:

@@ -29,11 +29,13 @@ class Positions:
         file: the path as the user gave it.
         root: the file's node; None where there is none.
         overrides: what `--set` put over it, in order.
+        text: the file as it is; empty if it could not be read.
     """
 
     file: str
     root: Node | None = None
     overrides: Sequence[Override] = ()
+    text: str = ""
 
     def locate(self, fault: Fault) -> Fault:
         """The fault with file, line and column; one that has a line, or another file, as it is.
@@ -110,13 +112,11 @@ class Loaded:
         search: None if there are faults.
         faults: located, in the order of the file.
         positions: for faults that are found later; `with_faults` adds them.
-        text: the file as it is; empty if it could not be read.
     """
 
     search: Search | None
     faults: tuple[Fault, ...]
     positions: Positions
-    text: str = ""
 
     def with_faults(self, faults: Iterable[Fault]) -> tuple[Fault, ...]:
         """All faults, the later ones (signatures, environment) among the first, in file order."""
@@ -145,17 +145,17 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Loaded:
     if fault:
         return Loaded(None, (fault.at(str(path), fault.line or 1, fault.column or 1),), Positions(str(path)))
     document = parse(text)
-    bare = Positions(str(path), document.root)
+    bare = Positions(str(path), document.root, (), text)
     if not isinstance(document.data, dict):
         what = f"{'empty' if document.data is None else show(document.data)}, not a mapping"
         found = document.faults or [Fault("file", what, "Write name: ..., objective: ... and so on")]
-        return Loaded(None, bare.sort(found), bare, text)
+        return Loaded(None, bare.sort(found), bare)
     data, applied, faults = apply(document.data, overrides)
-    positions = Positions(str(path), document.root, applied)
+    positions = Positions(str(path), document.root, applied, text)
     reading = examine(data)
     found = [*document.faults, *faults, *reading.faults]
-    search = None if found else build(reading)
-    return Loaded(search, positions.sort(found), positions, text)
+    search = None if found else build(reading, positions)
+    return Loaded(search, positions.sort(found), positions)
 
 
 def _text(path: Path) -> tuple[str, Fault | None]:

@@ -1,0 +1,95 @@
+"""The project's folder, its addresses and its signatures. Imports no framework by itself.
+
+`resolve_address` runs user code and is called in a worker child only; everything else is for the
+driver too.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import traceback
+from pathlib import Path
+from typing import Any
+
+from automl.errors import Fault, InputError
+from automl.signatures import signature as signature
+from automl.signatures import signature_faults as signature_faults
+from automl.signatures import taken as taken
+from automl.sources import code_hash as code_hash
+from automl.urls import resolve_url as resolve_url
+from automl.words import near, unknown
+
+MARK = "trainers"
+
+
+def find_root(start: Path) -> Path:
+    """The project's root: the nearest folder from `start` upwards that holds `trainers/`.
+
+    Args:
+        start: a search file, its folder, or the current directory.
+
+    Returns:
+        an absolute path; the folder of `start` itself where no folder above holds `trainers/`.
+    """
+    folder = Path(start).resolve()
+    folder = folder.parent if folder.is_file() else folder
+    for candidate in (folder, *folder.parents):
+        if (candidate / MARK).is_dir():
+            return candidate
+    return folder
+
+
+def resolve_address(address: str) -> Any:
+    """The object at `package.module:Name`. Imports user code: for worker children only.
+
+    Args:
+        address: as the search file has it; the project's root must be on `sys.path`.
+
+    Raises:
+        InputError: the module or the name does not exist (with the near miss), or importing it
+            failed (with the error and its line in the user's code).
+    """
+    name, _, attribute = address.partition(":")
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise _failed(address, error) from error
+        raise InputError(_no_module(address, error.name)) from error
+    except Exception as error:
+        raise _failed(address, error) from error
+    if not hasattr(module, attribute):
+        own = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        mine = [key for key in own if getattr(vars(module)[key], "__module__", None) == name] or own
+        what, mend = unknown(attribute, mine, f"module {name} has no {attribute}")
+        raise InputError(Fault(address, what, mend))
+    found = getattr(module, attribute)
+    if not callable(found):
+        what = f"{attribute} is {type(found).__name__}, neither a class nor a function"
+        raise InputError(Fault(address, what, "Name a class or a function"))
+    return found
+
+
+def _failed(address: str, error: BaseException) -> InputError:
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
+    place = next((f for f in reversed(frames) if f.filename != __file__), None)
+    lines = str(error).strip().splitlines() or [""]
+    at = f" ({Path(place.filename).name}:{place.lineno})" if place else ""
+    what = f"importing it fails: {type(error).__name__}: {lines[0]}{at}"
+    return InputError(Fault(address, what, "Mend the module"))
+
+
+def _no_module(address: str, missing: str) -> Fault:
+    parent, _, last = missing.rpartition(".")
+    try:
+        paths = importlib.import_module(parent).__path__ if parent else None
+    except (ImportError, AttributeError):
+        return Fault(address, f"there is no package {parent}", "Look at the address")
+    names = [module.name for module in pkgutil.iter_modules(paths)] if parent else [MARK]
+    guess = near(last, names)
+    mend = f"Did you mean {parent + '.' if parent else ''}{guess}?" if guess else ""
+    if not mend:
+        listed = ", ".join(sorted(names)[:10])
+        mend = f"{parent} has: {listed}" if parent else "Look at the address, and at the project's root"
+    return Fault(address, f"there is no module {missing}", mend)
