@@ -172,7 +172,7 @@ def environment_faults(planned: Plan, engine: Engine | None = None) -> list[Faul
     if wrong := probe_ledger(planned.ledger):
         mend = "Check that the server runs and the URL is right, or leave it to sqlite:///automl.db"
         faults.append(Fault("ledger", f"{mask_url(planned.ledger)} cannot be used: {wrong}", mend))
-    if planned.tracking_uri and (wrong := _probe_tracking(planned.tracking_uri)):
+    if planned.tracking_uri and (wrong := probe_tracking(planned.tracking_uri)):
         mend = "Start it with: mlflow server, or write tracking: false"
         what = f"{mask_url(planned.tracking_uri)} cannot be reached: {wrong}"
         faults.append(
@@ -196,7 +196,8 @@ def _resource_faults(search: Search, engine: Engine) -> list[Fault]:
     return faults
 
 
-def _probe_tracking(uri: str) -> str | None:
+def probe_tracking(uri: str) -> str | None:
+    """Whether a tracking server answers, or its database could be used; None, or what is wrong."""
     from automl.ledger import probe as probe_database
 
     if not uri.startswith(("http://", "https://")):
@@ -340,7 +341,7 @@ class _Driver:
         if self.history.spec is None:
             return
         before = Search.from_plain(self.history.spec)
-        if lines := before.difference(self._plan.search):
+        if lines := before.identity_difference(self._plan.search):
             what = "the ledger has this name with " + "; ".join(lines)
             raise ChangedSearch(
                 Fault("name", what, "Give it another name, or carry on all the same with --continue")
