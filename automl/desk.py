@@ -213,7 +213,7 @@ class Desk:
             self._finish(task.trial, State.PRUNED, before=[reported, _over(task, "pruned")], reason=reason)
             return Answer.END
         self._append(reported)
-        if self._target_reached(metrics):
+        if not self.stopping and self._target_reached(metrics):
             self.stop("ENDED", "target")
             return Answer.FINISH
         return self._go_on()

@@ -155,7 +155,6 @@ def _start_local() -> None:
         log_to_driver=False,
         logging_level=logging.ERROR,
         object_store_memory=200 * 1024 * 1024,
-        _node_ip_address="127.0.0.1",
     )
 
 

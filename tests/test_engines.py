@@ -1,0 +1,262 @@
+"""One contract, two engines: what a search may rely on, wherever its trials run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from automl.errors import InputError
+from automl.events import Event, State
+from automl.run import Outcome, Plan, Silent, run
+from automl.search import Budget, Objective, Resources, Search, Trainer
+from automl.space import Float
+
+SOURCE = Path(__file__).parent / "project"
+
+
+class Watcher(Silent):
+    """Keeps every event, and calls back with the desk's history at hand."""
+
+    def __init__(self, on_event: Callable[[Event], None] = lambda event: None) -> None:
+        self.events: list[Event] = []
+        self.slots = 0
+        self._on_event = on_event
+
+    def begin(self, plan: Plan, history: Any, slots: int) -> None:
+        self.slots = slots
+
+    def event(self, event: Event) -> None:
+        self.events.append(event)
+        self._on_event(event)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """One Ray for the whole session."""
+    from automl.engines.ray_tune import RayTune
+
+    engine = RayTune(str(SOURCE), address="local")
+    engine.start()
+    yield
+    engine.close()
+
+
+@pytest.fixture(params=["local", "ray"])
+def engine(request: pytest.FixtureRequest) -> str:
+    if request.param == "ray":
+        request.getfixturevalue("ray_cluster")
+    return str(request.param)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the small project, and the current directory in it."""
+    place = tmp_path / "project"
+    shutil.copytree(SOURCE, place, ignore=shutil.ignore_patterns("__pycache__", "runs", "*.db*"))
+    monkeypatch.chdir(place)
+    monkeypatch.delenv("AUTOML_LEDGER", raising=False)
+    return place
+
+
+def a_search(model: str = "quadratic", trials: int = 4, **more: Any) -> Search:
+    """A search over x with a callable of tiny_function; keywords with a dot are its constants."""
+    constants = {key: more.pop(key) for key in list(more) if key.startswith("model.")}
+    words: dict[str, Any] = {
+        "name": "tiny",
+        "objective": Objective("loss", "minimize"),
+        "trainer": Trainer("function", f"trainers.tiny_function:{model}"),
+        "space": {"model.x": Float(-1.0, 1.0), **constants},
+        "budget": Budget(trials=trials),
+        "pruner": "none",
+        "tracking": False,
+    }
+    return Search(**{**words, **more})
+
+
+def states(outcome: Outcome) -> dict[str, int]:
+    return {str(state): count for state, count in outcome.history.counts.items() if count}
+
+
+def test_a_search_ends_with_exactly_its_budget(engine: str, root: Path) -> None:
+    outcome = run(a_search(trials=5), engine)
+    assert (outcome.state, outcome.reason, outcome.exit_code) == ("ENDED", "budget.trials", 0)
+    assert states(outcome) == {"COMPLETE": 5}
+    for trial in outcome.history.trials.values():
+        assert [report.step for report in trial.reports] == [1, 2, 3]
+        assert trial.values == [trial.reports[-1].metrics["loss"]]
+    assert outcome.best[0].values == [min(t.values[0] for t in outcome.history.trials.values())]
+
+
+def test_the_second_trial_of_a_slot_finds_its_worker_warm(engine: str, root: Path) -> None:
+    watcher = Watcher()
+    outcome = run(a_search(trials=6), engine, view=watcher)
+    started = [event.data for event in watcher.events if event.kind == "started"]
+    pids = {trial.attempts[0].pid for trial in outcome.history.trials.values()}
+    assert len(pids) <= watcher.slots
+    assert sum(not data["warm"] for data in started) == len(pids)
+
+
+def test_never_more_run_at_once_than_parallel_allows(engine: str, root: Path) -> None:
+    running: set[int] = set()
+    most = []
+
+    def count(event: Event) -> None:
+        if event.kind == "started":
+            running.add(event.trial or 0)
+        if event.kind == "finished":
+            running.discard(event.trial or 0)
+        most.append(len(running))
+
+    run(
+        a_search(trials=4, resources=Resources(parallel=1), **{"model.sleep": 0.02}),
+        engine,
+        view=Watcher(count),
+    )
+    assert max(most) == 1
+
+
+def test_one_slot_and_one_file_give_the_same_trials_twice(engine: str, root: Path) -> None:
+    def once(name: str) -> list[Any]:
+        search = a_search(name=name, trials=6, seed=3, resources=Resources(parallel=1), pruner="auto")
+        trials = run(search, engine).history.trials.values()
+        return [(t.params, t.state, [(r.step, r.metrics) for r in t.reports]) for t in trials]
+
+    assert once("first") == once("second")
+
+
+def test_a_killed_worker_costs_one_attempt_and_no_trial(engine: str, root: Path) -> None:
+    search = a_search("killed", trials=3, **{"model.once_in": str(root), "model.at": 2})
+    outcome = run(search, engine)
+    assert states(outcome) == {"COMPLETE": 3}
+    for trial in outcome.history.trials.values():
+        assert [attempt.outcome for attempt in trial.attempts] == ["failed", "complete"]
+        assert trial.attempts[0].cause == "machine"
+        assert "SIGKILL" in (trial.attempts[0].error or "")
+        assert [report.step for report in trial.reports] == [1, 2, 3]
+
+
+def test_a_worker_that_always_dies_is_given_up_after_its_retries(engine: str, root: Path) -> None:
+    outcome = run(a_search("exits", trials=1, retries=1), engine)
+    trial = outcome.history.trials[0]
+    assert trial.state is State.FAILED
+    assert len(trial.attempts) == 2
+    assert "exit code 3" in (trial.error or "")
+    assert outcome.exit_code == 1
+
+
+def test_an_exception_fails_its_trial_alone_and_leaves_a_traceback_in_the_log(
+    engine: str, root: Path
+) -> None:
+    search = a_search("crashes", trials=6, seed=1, **{"model.above": 0.0, "model.at": 2})
+    outcome = run(search, engine)
+    assert set(states(outcome)) == {"COMPLETE", "FAILED"}
+    assert sum(states(outcome).values()) == 6
+    failed = outcome.history.of_state(State.FAILED)[0]
+    assert failed.error == "RuntimeError: boom at step 2"
+    assert len(failed.attempts) == 1
+    log = (root / "runs" / "tiny" / "trials" / str(failed.number) / "log.txt").read_text()
+    assert "Traceback" in log
+    assert "boom at step 2" in log
+
+
+def test_a_nan_objective_fails_that_trial_and_no_other(engine: str, root: Path) -> None:
+    outcome = run(a_search("returns_nan", trials=6, seed=1, **{"model.above": 0.0}), engine)
+    assert set(states(outcome)) == {"COMPLETE", "FAILED"}
+    assert all("loss is nan" in (t.error or "") for t in outcome.history.of_state(State.FAILED))
+
+
+def test_a_trial_that_never_reports_the_objective_is_told_what_it_did_report(engine: str, root: Path) -> None:
+    outcome = run(a_search("never_reports", trials=1), engine)
+    assert outcome.history.trials[0].error == "never reported the objective loss; it reported lost"
+
+
+def test_the_first_trials_failing_alike_end_the_search(engine: str, root: Path) -> None:
+    outcome = run(a_search("crashes", trials=50, budget=Budget(trials=50, failures=3)), engine)
+    assert outcome.state == "FAILED"
+    assert "boom" in outcome.reason
+    assert outcome.history.counts[State.FAILED] < 10
+    assert outcome.exit_code == 1
+
+
+def test_a_pruned_trial_is_pruned_and_the_others_go_on(engine: str, root: Path) -> None:
+    pruner = {"name": "percentile", "percentile": 40.0, "n_startup_trials": 2}
+    outcome = run(a_search(trials=10, pruner=pruner, **{"model.steps": 6}), engine)
+    assert outcome.history.counts[State.PRUNED] > 0
+    assert sum(states(outcome).values()) == 10
+    for trial in outcome.history.of_state(State.PRUNED):
+        assert trial.values is None
+        assert len(trial.reports) < 6
+
+
+def test_the_target_ends_the_search_and_only_its_trial_is_complete(engine: str, root: Path) -> None:
+    search = a_search(
+        trials=20,
+        objective=Objective("loss", "minimize", target=100.0),
+        **{"model.steps": 500, "model.sleep": 0.01},
+    )
+    outcome = run(search, engine)
+    assert (outcome.state, outcome.reason) == ("ENDED", "target")
+    assert states(outcome).get("COMPLETE") == 1
+    assert set(states(outcome)) <= {"COMPLETE", "WAITING"}
+
+
+def test_a_stopped_search_goes_on_from_its_checkpoints_to_exactly_its_budget(engine: str, root: Path) -> None:
+    search = a_search(
+        "resumes", trials=3, budget=Budget(trials=3, time=2.5), **{"model.steps": 40, "model.sleep": 0.1}
+    )
+    first = run(search, engine)
+    assert first.reason == "budget.time"
+    waiting = first.history.of_state(State.WAITING)
+    assert waiting
+    assert all(trial.attempts[-1].outcome == "stopped" for trial in waiting)
+    second = run(
+        a_search("resumes", trials=3, **{"model.steps": 40, "model.sleep": 0.0}), engine, changed=True
+    )
+    assert states(second) == {"COMPLETE": 3}
+    for number in (trial.number for trial in waiting):
+        trial = second.history.trials[number]
+        assert trial.attempts[-1].number == 2
+        assert trial.reports[-1].metrics["first"] > 1
+        assert [report.step for report in trial.reports] == list(range(1, 41))
+
+
+def test_an_ended_search_run_again_does_nothing_more(engine: str, root: Path) -> None:
+    run(a_search(trials=2), engine)
+    again = run(a_search(trials=2), engine)
+    assert states(again) == {"COMPLETE": 2}
+    assert again.exit_code == 0
+
+
+def test_a_larger_budget_carries_on(engine: str, root: Path) -> None:
+    run(a_search(trials=2), engine)
+    assert states(run(a_search(trials=4), engine)) == {"COMPLETE": 4}
+
+
+def test_a_changed_space_is_refused_with_the_difference(engine: str, root: Path) -> None:
+    run(a_search(trials=1), engine)
+    with pytest.raises(InputError, match=r"model\.x"):
+        run(a_search(trials=1, space={"model.x": Float(-2.0, 1.0)}), engine)
+    assert (
+        states(run(a_search(trials=2, space={"model.x": Float(-2.0, 1.0)}), engine, changed=True))["COMPLETE"]
+        == 2
+    )
+
+
+def test_what_no_node_can_give_is_refused_before_anything_runs(engine: str, root: Path) -> None:
+    with pytest.raises(InputError, match=r"resources\.cpus"):
+        run(a_search(resources=Resources(cpus=4096)), engine)
+    assert not (root / "automl.db").exists()
+
+
+def test_no_process_is_left_after_a_search(engine: str, root: Path) -> None:
+    outcome = run(a_search(trials=3), engine)
+    pids = {attempt.pid for trial in outcome.history.trials.values() for attempt in trial.attempts}
+    psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=10)
+    assert not [pid for pid in pids if psutil.pid_exists(pid)]
+    assert os.getpid() not in pids
