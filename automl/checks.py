@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from automl.errors import Fault
-from automl.plain import Reading
+from automl.plain import Reading, Sketch
 from automl.policies import Policy
 from automl.space import Choice, Float, Parameter, Space, holds
 from automl.values import OWNED, Objective, Trainer, owned_fault
@@ -105,7 +105,7 @@ def _trainer_parameter(reading: Reading, space: Space, trainers: Mapping[str, An
         yield _fault(path, *unknown(value, trainers, f"there is no trainer {show(value)}"))
 
 
-def _fit(reading: Reading, space: Space, trainers: Mapping[str, Trainer | None]) -> Iterator[Fault]:
+def _fit(reading: Reading, space: Space, trainers: Mapping[str, Trainer | Sketch | None]) -> Iterator[Fault]:
     for name in (*space.params, *space.constants):
         place, _, rest = name.partition(".")
         argument = rest.partition(".")[0]
@@ -121,13 +121,13 @@ def _fit(reading: Reading, space: Space, trainers: Mapping[str, Trainer | None])
             )
 
 
-def _has_no(place: str, trainer: Trainer) -> bool:
+def _has_no(place: str, trainer: Trainer | Sketch) -> bool:
     if place == "fit":
         return trainer.framework == "function"
     return place == "data" and trainer.data is None
 
 
-def _fit_argument(name: str, argument: str, mine: list[tuple[str, Trainer]]) -> Iterator[Fault]:
+def _fit_argument(name: str, argument: str, mine: list[tuple[str, Trainer | Sketch]]) -> Iterator[Fault]:
     owned = [trainer for _, trainer in mine if argument in OWNED.get(trainer.framework, {})]
     if owned:
         yield owned_fault(owned[0].framework, argument, dotted(("space", name)), ("space", name))
@@ -140,8 +140,8 @@ def _fit_argument(name: str, argument: str, mine: list[tuple[str, Trainer]]) -> 
 
 def _conditions(reading: Reading, space: Space, trainers: Mapping[str, Any]) -> Iterator[Fault]:
     known = (*space.params, *space.constants, *sorted(reading.broken), "trainer")
-    for name, param in space.params.items():
-        for key, wanted in (param.when or {}).items():
+    for name, when in reading.conditions.items():
+        for key, wanted in when.items():
             path = ("space", name, "when", key)
             if key == name:
                 yield _fault(path, "a condition on itself", "Remove it", at_key=True)
@@ -151,7 +151,7 @@ def _conditions(reading: Reading, space: Space, trainers: Mapping[str, Any]) -> 
                 yield from _wanted(path, wanted, Choice(tuple(trainers)), "trainer")
             elif key in space.params:
                 yield from _wanted(path, wanted, space.params[key], key)
-    yield from _circles(space)
+    yield from _circles(reading.conditions)
 
 
 def _wanted(path: Spot, wanted: Any, param: Parameter, name: str) -> Iterator[Fault]:
@@ -169,23 +169,22 @@ def _wanted(path: Spot, wanted: Any, param: Parameter, name: str) -> Iterator[Fa
             yield _fault(path, f"{name} is never {show(value)}: {why}", "Give a value in its range", at=at)
 
 
-def _circles(space: Space) -> Iterator[Fault]:
+def _circles(conditions: Mapping[str, Mapping[str, Any]]) -> Iterator[Fault]:
     seen: set[str] = set()
-    for name in space.params:
-        circle = _circle_from(space, name)
+    for name in conditions:
+        circle = _circle_from(conditions, name)
         if circle and not seen & set(circle):
             what = f"conditions in a circle: {' -> '.join([*circle, name])}"
             yield _fault(("space", name, "when"), what, "Remove one of the conditions")
         seen |= set(circle)
 
 
-def _circle_from(space: Space, start: str) -> list[str]:
+def _circle_from(conditions: Mapping[str, Mapping[str, Any]], start: str) -> list[str]:
     """The parameters from `start` over conditions back to it, without those on itself; or none."""
     stack = [[start]]
     while stack:
         trail = stack.pop()
-        param = space.params.get(trail[-1])
-        for key in (param.when if param else None) or {}:
+        for key in conditions.get(trail[-1], {}):
             if key == start and len(trail) > 1:
                 return trail
             if key not in trail:

@@ -15,7 +15,7 @@ from automl.errors import Fault, InputError
 from automl.policies import Policy, policy_faults
 from automl.space import Choice, Float, Int, Parameter, Space, constant_faults
 from automl.urls import ledger_fault, storage_fault
-from automl.values import Budget, Objective, Resources, Tracking, Trainer, count_fault
+from automl.values import FRAMEWORKS, Budget, Objective, Resources, Tracking, Trainer, count_fault
 from automl.words import KINDS, Spot, dotted, is_text, is_whole, show, under, unknown
 
 KEYS = (
@@ -47,6 +47,15 @@ NAME_LENGTH = 100
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Sketch:
+    """What is known of a trainer that has a fault, for the checks that it does not spoil."""
+
+    framework: str
+    data: Any
+    fit: Mapping[str, Any]
+
+
 @dataclass
 class Reading:
     """What was read so far: the sound parts by name, and all the faults.
@@ -54,11 +63,13 @@ class Reading:
     Args:
         parts: attributes of Search by name; a part with a fault that spoils it is missing.
         broken: parameters that are in the space but could not be read.
+        conditions: what is well-formed under `when`, by parameter, broken ones included.
         faults: in the order in which they were found.
     """
 
     parts: dict[str, Any] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
+    conditions: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
     def fault(self, path: Spot, what: str, mend: str, at_key: bool = False) -> None:
@@ -220,9 +231,16 @@ def _read_trainers(reading: Reading, given: Mapping[str, Any]) -> None:
     words = ("framework", "model", "data", "fit")
     if named:
         reading.parts["trainers"] = {
-            name: reading.record(path, Trainer, value, words, ("framework", "model"))
+            name: reading.record(path, Trainer, value, words, ("framework", "model")) or _sketch(value)
             for name, (path, value) in named.items()
         }
+
+
+def _sketch(value: Any) -> Sketch | None:
+    if not isinstance(value, Mapping) or value.get("framework") not in FRAMEWORKS:
+        return None
+    fit = value.get("fit")
+    return Sketch(value["framework"], value.get("data", ""), fit if isinstance(fit, Mapping) else {})
 
 
 def _read_space(reading: Reading, value: Any) -> None:
@@ -237,8 +255,11 @@ def _read_space(reading: Reading, value: Any) -> None:
             reading.fault(("space", name), f"{show(name)} is not text", "Write model.NAME", at_key=True)
         elif isinstance(entry, Float | Int | Choice):
             params[name] = entry
+            reading.conditions[name] = entry.when or {}
         elif isinstance(entry, Mapping):
             made = _read_parameter(reading, ("space", name), entry)
+            when = made.when if made else entry.get("when")
+            reading.conditions[name] = when if isinstance(when, Mapping) else {}
             if made is None:
                 reading.broken.add(name)
             else:

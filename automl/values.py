@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import InitVar, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from automl.errors import Fault
 from automl.urls import tracking_fault
@@ -90,9 +90,19 @@ class Trainer:
     """
 
     framework: str
-    model: str | Callable[..., Any]
-    data: str | Callable[..., Any] | None = None
+    model: str
+    data: str | None = None
     fit: Mapping[str, Any] = field(default_factory=dict)
+
+    if TYPE_CHECKING:  # the attributes are addresses; what makes them may be an object
+
+        def __init__(
+            self,
+            framework: str,
+            model: str | Callable[..., Any],
+            data: str | Callable[..., Any] | None = None,
+            fit: Mapping[str, Any] = ...,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         faults = _missing({"framework": self.framework, "model": self.model})
@@ -101,6 +111,17 @@ class Trainer:
         if self.framework in ("lightning", "keras") and self.data is None:
             mend = "Name what makes the data: package.module:Name"
             faults.append(Fault("data", f"missing, and {self.framework} needs it", mend))
+        if self.framework == "function":
+            faults += [
+                Fault(
+                    name,
+                    f"a function has no {name}",
+                    "Give what it needs in space, as model.NAME",
+                    at_key=True,
+                )
+                for name in ("data", "fit")
+                if getattr(self, name)
+            ]
         for name in ("model", "data"):
             value, found = _address(name, getattr(self, name))
             object.__setattr__(self, name, value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import Any
 
 from automl.errors import Fault, InputError
@@ -20,9 +20,17 @@ def near(word: Any, options: Iterable[str]) -> str | None:
     by_fold = {name.lower(): name for name in reversed(names)}
     if text.lower() in by_fold:
         return by_fold[text.lower()]
-    close = get_close_matches(text, names, n=1, cutoff=0.6)
+    close = [name for name in get_close_matches(text, names, n=5, cutoff=0.6) if _alike(text, name)]
     starts = [name for name in names if len(text) > 1 and name.startswith(text)]
     return next(iter(close or starts), None)
+
+
+def _alike(left: str, right: str) -> bool:
+    """Whether names are alike without what they have in common up to a dot: not model.b and model.k."""
+    (left_head, _, left_tail), (right_head, _, right_tail) = left.rpartition("."), right.rpartition(".")
+    if left_head != right_head or not left_head:
+        return True
+    return SequenceMatcher(None, left_tail, right_tail).ratio() >= 0.5
 
 
 def unknown(word: Any, options: Iterable[str], what: str = "unknown") -> tuple[str, str]:
