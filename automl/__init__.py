@@ -5,10 +5,17 @@ The door. Importing it imports nothing heavy: every name is loaded when it is fi
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from automl.door import BestTrial as BestTrial
+    from automl.door import Result as Result
+    from automl.door import check as check
+    from automl.door import load as load
+    from automl.door import run as run
     from automl.errors import AutoMLError as AutoMLError
     from automl.search import Budget as Budget
     from automl.search import Objective as Objective
@@ -33,6 +40,11 @@ _HOME = {
     "Resources": "automl.search",
     "Tracking": "automl.search",
     "AutoMLError": "automl.errors",
+    "load": "automl.door",
+    "check": "automl.door",
+    "run": "automl.door",
+    "Result": "automl.door",
+    "BestTrial": "automl.door",
 }
 __all__ = list(_HOME)
 
@@ -43,6 +55,17 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value
+
+
+class _Door(ModuleType):
+    """Python binds a submodule's name in its package; here `run` stays the function of the door."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Door
 
 
 def __dir__() -> list[str]:

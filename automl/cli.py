@@ -1,0 +1,316 @@
+"""The commands: a thin shell over the door. Facts go to stdout, progress and messages to stderr.
+
+Imports nothing heavy at its top, so that `automl --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from automl import __version__
+from automl.errors import AutoMLError, InputError, LeaseHeld
+
+if TYPE_CHECKING:
+    from automl.door import Result
+
+app = typer.Typer(
+    help="Hyperparameter search: Lightning and Keras trials on Ray, asked by Optuna, shown in MLflow.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The search file.", show_default=False)]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The search's name.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LedgerUrl = Annotated[
+    str | None, typer.Option("--ledger", metavar="URL", help="A ledger other than the project's.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a part of the file; repeatable."),
+]
+TrialNumber = Annotated[int, typer.Option("--trial", metavar="N", help="The trial's number.", min=0)]
+
+
+class _Terminated(BaseException):
+    """SIGTERM came; leave by the way on which everything is tidied up."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+def _verb(function: Callable[..., int | None]) -> Callable[..., None]:
+    """A command: its exit code is what the function returns, exceptions become lines on stderr."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **words: Any) -> None:
+        raise typer.Exit(_code(functools.partial(function, *args, **words)))
+
+    app.command()(call)
+    return call
+
+
+def _code(function: Callable[[], int | None]) -> int:
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return function() or 0
+    except (InputError, LeaseHeld) as error:
+        _say(str(error))
+        return 2
+    except AutoMLError as error:
+        _say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except _Terminated:
+        return 143
+    except BrokenPipeError:
+        # Whoever read has left. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _dump(value: Any) -> None:
+    print(json.dumps(value, indent=2, allow_nan=False))
+
+
+@_verb
+def search(
+    file: File,
+    engine: Annotated[str, typer.Option(metavar="ray|local", help="Where trials run.")] = "ray",
+    address: Annotated[
+        str | None, typer.Option(metavar="A", help="A Ray cluster's; else RAY_ADDRESS, else a local Ray.")
+    ] = None,
+    set_: Overrides = None,
+    continue_: Annotated[
+        bool, typer.Option("--continue", help="Carry on although objective, trainer or space changed.")
+    ] = False,
+    ledger: LedgerUrl = None,
+    as_json: Json = False,
+) -> int:
+    """Run a search, or carry on with one that was stopped."""
+    from automl import console, door
+
+    view = console.view()
+    planned = door.load(file, set_ or ())
+    view.say(f"{planned.name}: checking, and starting {'Ray' if engine == 'ray' else 'workers'}")
+    result = door.run(planned, engine, address, ledger, continue_, view)
+    if as_json:
+        _dump(result.show())
+    else:
+        for line in _facts(result):
+            print(line)
+    _tell_ending(result)
+    return result.exit_code
+
+
+def _facts(result: Result) -> list[str]:
+    """The best trial, where its model is, and the way to MLflow."""
+    from dataclasses import asdict
+
+    from automl import tables
+    from automl.urls import mask_url
+
+    objectives = result.show()["objectives"]
+    front = result.best if isinstance(result.best, list) else [result.best] if result.best else []
+    lines = [line for best in front for line in tables.best_lines(objectives, asdict(best))]
+    if not front:
+        lines.append("best: none, no trial is COMPLETE")
+    uri = result.tracking_uri or ""
+    if uri:
+        lines.append(
+            f"MLflow: {mask_url(uri) if uri.startswith('http') else _in_project('automl ui', result.root)}"
+        )
+    return lines
+
+
+def _in_project(command: str, root: Path) -> str:
+    import shlex
+
+    from automl import lookup
+
+    return command if lookup.project_root() == root else f"cd {shlex.quote(str(root))} && {command}"
+
+
+def _tell_ending(result: Result) -> None:
+    _say(f"{result.name}: {result.state}, {result.reason}")
+    if result.state == "STOPPED":
+        _say(f"Nothing is lost. The same command carries on: {_again()}")
+
+
+def _again() -> str:
+    import shlex
+
+    return shlex.join(["automl", *sys.argv[1:]])
+
+
+@_verb
+def check(
+    file: File,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also build every trainer and train one batch.")
+    ] = False,
+    set_: Overrides = None,
+    as_json: Json = False,
+) -> int:
+    """Find everything that is wrong with a search file; run nothing."""
+    from automl import door
+
+    faults = door.check(file, set_ or (), deep)
+    if as_json:
+        names = ("file", "line", "column", "where", "what", "mend")
+        shown = [{name: getattr(fault, name) for name in names} for fault in faults]
+        _dump({"schema": 1, "file": str(file), "faults": shown})
+    else:
+        for fault in faults:
+            print(fault)
+        if not faults:
+            print(f"{file}: no faults")
+    return 2 if faults else 0
+
+
+@_verb
+def ls(ledger: LedgerUrl = None, as_json: Json = False) -> None:
+    """List the searches of a ledger."""
+    from automl import lookup, tables
+
+    found = lookup.listing(ledger)
+    if as_json:
+        _dump({"schema": 1, "searches": found})
+    else:
+        tables.searches(found)
+
+
+@_verb
+def show(name: Name, ledger: LedgerUrl = None, as_json: Json = False) -> None:
+    """Show a search: its state, its best trial, all trials."""
+    from automl import lookup, results, tables
+
+    found = lookup.find(name, ledger)
+    shown = results.show(found.history, found.alive)
+    if as_json:
+        _dump(shown)
+    else:
+        tables.search(shown)
+
+
+@_verb
+def logs(name: Name, trial: TrialNumber, ledger: LedgerUrl = None, as_json: Json = False) -> None:
+    """Print what a trial wrote to stdout and stderr."""
+    from automl import lookup
+
+    text = lookup.log_text(lookup.find(name, ledger), trial)
+    if as_json:
+        _dump({"schema": 1, "name": name, "trial": trial, "log": text})
+    else:
+        sys.stdout.write(text)
+
+
+@_verb
+def why(name: Name, trial: TrialNumber, ledger: LedgerUrl = None, as_json: Json = False) -> None:
+    """Tell where a trial's parameters came from, what it did, and why it ended."""
+    from automl import lookup
+    from automl import why as reasons
+
+    found = lookup.find(name, ledger)
+    found.trial(trial)
+    explained = reasons.explain(name, found.events, trial, found.spec)
+    if as_json:
+        _dump(explained)
+    else:
+        print("\n".join(reasons.lines(explained)))
+
+
+@_verb
+def ui(
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 5000,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    uri: Annotated[str | None, typer.Option(metavar="URI", help="Another tracking URI.")] = None,
+    print_: Annotated[
+        bool, typer.Option("--print", help="Print the command in place of running it.")
+    ] = False,
+) -> int:
+    """Open the MLflow UI on what the project's searches tracked."""
+    import shlex
+
+    from automl import lookup
+    from automl.urls import mask_url
+
+    where = lookup.tracking_uri(uri)
+    if where.startswith(("http://", "https://")):
+        print(mask_url(where))
+        return 0
+    command = lookup.ui_command(where, host, port)
+    if print_:
+        print(mask_url(shlex.join(command)))
+        return 0
+    _say(f"MLflow shows {mask_url(where)} at http://{host}:{port} (Ctrl-C ends it)")
+    return subprocess.call(command, cwd=lookup.project_root())
+
+
+@_verb
+def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")]) -> None:
+    """Make a new project: trainers/, search_spaces/ and a .gitignore."""
+    import shlex
+
+    from automl import begin
+
+    for path in begin.begin(folder):
+        print(path)
+    inside = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
+    _say(f"Next: {inside}automl search search_spaces/first.yaml")
+
+
+@_verb
+def doctor(as_json: Json = False) -> int:
+    """Look at versions, devices, Ray, ledger, tracking server and storage, each with its mend."""
+    from dataclasses import asdict
+
+    from automl import doctor as health
+    from automl import lookup
+
+    found = health.examine(lookup.project_root())
+    broken = [finding for finding in found if not finding.ok]
+    if as_json:
+        _dump({"schema": 1, "ok": not broken, "findings": [asdict(finding) for finding in found]})
+        return 1 if broken else 0
+    for finding in found:
+        mend = f"  {finding.mend}" if finding.mend else ""
+        print(f"{'ok ' if finding.ok else 'BAD'}  {finding.name:18} {finding.what}{mend}")
+    return 1 if broken else 0
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit(0)
+
+
+def main() -> None:
+    """The command `automl`."""
+    app(prog_name="automl")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""The Python door: load a search, check it, run it, and look at what came out.
+
+Knows no vendor: what is heavy is imported when it is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from automl import specfile
+from automl.errors import Fault, StorageError
+from automl.results import Trial, best_trials
+from automl.search import Search
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from automl.engines.base import Engine
+    from automl.run import Outcome, View
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Search:
+    """The search in a YAML file.
+
+    Args:
+        path: the file.
+        overrides: `KEY=VALUE` each, as `--set` takes them.
+
+    Raises:
+        InputError: with all faults of the file, each with line and column.
+    """
+    return specfile.load(path, overrides)
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """A best trial, and the way to its model.
+
+    Args:
+        number: the trial's.
+        params: by name.
+        values: of the objectives, in their order.
+        model: what `mlflow.pyfunc.load_model` takes: a `models:/` URI, or a folder where nothing is
+            tracked; None while it is not published.
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    values: Sequence[float]
+    model: str | None
+    _framework: str = field(repr=False, default="")
+    _weights: str | None = field(repr=False, default=None)
+    _root: Path = field(repr=False, default=Path("."))
+
+    def load(self) -> Any:
+        """The trained model: a LightningModule, a keras.Model or a scikit-learn estimator.
+
+        The trainer's code is imported into this process.
+
+        Raises:
+            StorageError: its weights were not kept, or are not there any more.
+        """
+        from automl import project, storage
+        from automl.frameworks.base import framework
+
+        if not self._weights:
+            mend = "return a scikit-learn estimator from the callable, or call trial.save_model"
+            raise StorageError(f"trial {self.number} kept no weights; {mend}")
+        with tempfile.TemporaryDirectory(prefix="automl-") as scratch, _importable(self._root):
+            folder = storage.fetch(self._weights, Path(scratch))
+            meta = json.loads((folder / "meta.json").read_text())
+            model = project.resolve_address(meta["model"])
+            return framework(self._framework).load(model, meta["arguments"], folder)
+
+
+class Result:
+    """How a search ended, and what it found.
+
+    Attributes:
+        name: the search's.
+        state: ENDED, STOPPED or FAILED.
+        reason: such as `budget.trials`, `target` or `SIGINT`.
+        exit_code: what `automl search` would exit with.
+        root: the project's folder.
+        tracking_uri: where MLflow shows it; None for nowhere.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+        self.name = outcome.plan.search.name
+        self.state, self.reason = outcome.state, outcome.reason
+        self.exit_code = outcome.exit_code
+        self.root = outcome.plan.root
+        self.tracking_uri = outcome.plan.tracking_uri
+
+    def __repr__(self) -> str:
+        counts = {str(state): n for state, n in self._outcome.history.counts.items() if n}
+        return f"Result({self.name!r}, {self.state}, {self.reason!r}, {counts}, best={self.best!r})"
+
+    @property
+    def best(self) -> Any:
+        """The best trial, None while nothing is COMPLETE; for several objectives a list, the front."""
+        objectives = self._outcome.plan.search.objectives
+        front = best_trials(self._outcome.history.trials.values(), [o.direction for o in objectives])
+        found = [self._best(trial) for trial in front]
+        return found if len(objectives) > 1 else (found[0] if found else None)
+
+    def trials(self) -> pd.DataFrame:
+        """All trials, a row each.
+
+        Returns:
+            columns number, state, trainer, `params.*`, `values.*` (a column an objective, NaN unless
+            COMPLETE), seconds, error.
+        """
+        import pandas as pd
+
+        rows = [self._row(trial) for trial in self._outcome.history.trials.values()]
+        names = dict.fromkeys(name for row in rows for name in row)
+        first, last = ("number", "state", "trainer"), ("seconds", "error")
+        params = [name for name in names if name.startswith("params.")]
+        values = [f"values.{o.metric}" for o in self._outcome.plan.search.objectives]
+        return pd.DataFrame(rows, columns=[*first, *params, *values, *last])
+
+    def show(self) -> dict[str, Any]:
+        """The same facts as `automl show NAME --json`."""
+        from automl.results import show
+
+        return show(self._outcome.history, driver_alive=False)
+
+    def _row(self, trial: Trial) -> dict[str, Any]:
+        objectives = self._outcome.plan.search.objectives
+        values = trial.values or [None] * len(objectives)
+        return {
+            "number": trial.number,
+            "state": str(trial.state),
+            "trainer": trial.trainer,
+            **{f"params.{name}": value for name, value in trial.params.items()},
+            **{f"values.{o.metric}": value for o, value in zip(objectives, values, strict=True)},
+            "seconds": trial.seconds,
+            "error": trial.error,
+        }
+
+    def _best(self, trial: Trial) -> BestTrial:
+        planned = self._outcome.plan
+        published = self._outcome.history.published or {}
+        mine = published if published.get("trial") == trial.number else {}
+        return BestTrial(
+            trial.number,
+            dict(trial.params),
+            tuple(trial.values or ()),
+            mine.get("model") or mine.get("path"),
+            planned.search.trainers[trial.trainer].framework,
+            trial.weights,
+            planned.root,
+        )
+
+
+def run(
+    search: Search | str | Path,
+    engine: str | Engine = "ray",
+    address: str | None = None,
+    ledger: str | None = None,
+    changed: bool = False,
+    view: View | None = None,
+) -> Result:
+    """Run a search to its end, or carry on one that was stopped.
+
+    Args:
+        search: a search, or the path of its file.
+        engine: `ray`, `local`, or an engine that is set up already.
+        address: a Ray cluster's; None takes RAY_ADDRESS, else a Ray of this machine is started.
+        ledger: a URL that goes before the search's own.
+        changed: carry on although objective, trainer or space differ from what the ledger has; the
+            command's `--continue`.
+        view: told what happens; None shows it in the terminal or the notebook.
+
+    Raises:
+        InputError: everything that is wrong with the search, its trainers and surroundings.
+        LeaseHeld: another driver runs it.
+    """
+    from automl import console
+    from automl.run import run as act
+
+    planned = search if isinstance(search, Search) else load(search)
+    return Result(act(planned, engine, address, changed, ledger, view or console.view()))
+
+
+def check(search: Search | str | Path, overrides: Sequence[str] = (), deep: bool = False) -> list[Fault]:
+    """Everything that is wrong with a search, without running it; writes nothing and starts no Ray.
+
+    Args:
+        search: a search, or the path of its file.
+        overrides: `KEY=VALUE` each; for a file only.
+        deep: also build every trainer, once per branch of its conditions, and train one batch.
+
+    Returns:
+        The faults in the order of the file; none when all is well.
+    """
+    if isinstance(search, Search):
+        return list(search.located(_later_faults(search, deep)))
+    loaded = specfile.read(search, overrides)
+    later = _later_faults(loaded.search, deep) if loaded.search else []
+    return list(loaded.with_faults(later))
+
+
+def _later_faults(search: Search, deep: bool) -> list[Fault]:
+    """What only the trainers themselves and the surroundings can tell."""
+    import os
+
+    from automl.engines.local import Local
+    from automl.host import Host
+    from automl.run import environment_faults, inspect, plan
+
+    planned = plan(search)
+    machine = None if os.environ.get("RAY_ADDRESS") else Local(str(planned.root))
+    with contextlib.closing(Host(str(planned.root), search.resources.cpus)) as host:
+        faults, signatures = inspect(planned, host)
+        faults += environment_faults(planned, machine)
+        if deep and not faults:
+            from automl.deep import deep_faults
+
+            faults += deep_faults(planned, host, signatures)
+    return faults
+
+
+@contextlib.contextmanager
+def _importable(root: Path) -> Iterator[None]:
+    """The project's folder at the front of the path while its code is imported."""
+    sys.path.insert(0, str(root))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(str(root))

@@ -1,0 +1,152 @@
+"""Finds a search by its name, in the project's ledger or another. Writes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from automl import project, results, storage
+from automl.errors import AutoMLError, Fault, InputError
+from automl.events import Event, iso
+from automl.ledger import Ledger
+from automl.results import History
+from automl.urls import resolve_url
+
+
+@dataclass(frozen=True)
+class Found:
+    """A search as its ledger has it.
+
+    Args:
+        name: its name.
+        events: all of them, in order.
+        history: their fold.
+        alive: whether a driver runs it now.
+        root: the project's folder, where relative paths start.
+    """
+
+    name: str
+    events: tuple[Event, ...]
+    history: History
+    alive: bool
+    root: Path
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        return dict(self.history.spec or {})
+
+    def trial(self, number: int) -> Any:
+        """A trial by number. Raises InputError with the numbers that there are."""
+        trials = self.history.trials
+        if number not in trials:
+            there = f"Its trials are 0 to {len(trials) - 1}" if trials else "It has none yet"
+            raise InputError(Fault(self.name, f"has no trial {number}", there))
+        return trials[number]
+
+    def folder(self, number: int) -> str:
+        """Where a trial's files lie."""
+        place = str(self.spec.get("storage") or "runs")
+        if not storage.is_remote(place):
+            place = str(self.root / storage.local_path(place))
+        return storage.join(place, self.name, "trials", str(number))
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The project's folder above `start` or the current directory."""
+    return project.find_root(start or Path.cwd())
+
+
+def ledger_url(given: str | None, root: Path) -> str:
+    """The ledger to look into: the one given, AUTOML_LEDGER, or the project's own."""
+    return resolve_url(given or os.environ.get("AUTOML_LEDGER") or "sqlite:///automl.db", root)
+
+
+@contextlib.contextmanager
+def opened(ledger: str | None = None) -> Iterator[Ledger]:
+    """A ledger for reading; one that is not there is not made."""
+    book = Ledger(ledger_url(ledger, project_root()), create=False)
+    try:
+        yield book
+    finally:
+        book.close()
+
+
+def find(name: str, ledger: str | None = None) -> Found:
+    """A search by name.
+
+    Raises:
+        NoSuchSearch: with the names that there are.
+        LedgerError: there is no such ledger, or it cannot be read.
+    """
+    with opened(ledger) as book:
+        return read(book, name)
+
+
+def read(book: Ledger, name: str) -> Found:
+    """A search of an open ledger."""
+    events = tuple(book.events(name))
+    return Found(name, events, History(name, events), book.driver_alive(name), project_root())
+
+
+def log_text(found: Found, number: int) -> str:
+    """What a trial wrote to stdout and stderr.
+
+    Raises:
+        AutoMLError: there is no log, with the reason.
+    """
+    trial = found.trial(number)
+    place = storage.join(found.folder(number), "log.txt")
+    try:
+        import fsspec
+
+        with fsspec.open(place, "rb") as file:
+            return bytes(file.read()).decode(errors="replace")
+    except FileNotFoundError as error:
+        why = "no attempt has begun" if not trial.attempts else f"it ran on {trial.attempts[-1].node}"
+        raise AutoMLError(f"trial {number} of {found.name} has no log at {place}: {why}") from error
+    except (OSError, ImportError, ValueError) as error:
+        raise AutoMLError(f"{place} cannot be read: {error}") from error
+
+
+def listing(ledger: str | None = None) -> list[dict[str, Any]]:
+    """All searches of a ledger: name, state, reason, objectives, counts, best, created, age_s."""
+    with opened(ledger) as book:
+        return [_listed(read(book, name)) for name in book.searches()]
+
+
+def _listed(found: Found) -> dict[str, Any]:
+    shown = results.show(found.history, found.alive)
+    since_s = found.events[0].time_s if found.events else None
+    kept = {key: shown[key] for key in ("name", "state", "reason", "objectives", "counts", "best")}
+    age_s = None if since_s is None else round(max(0.0, time.time() - since_s), 3)
+    return {**kept, "created": iso(since_s), "age_s": age_s}
+
+
+def tracking_uri(given: str | None = None) -> str:
+    """Where the project's searches are shown: the URI given, else that of the newest search which
+    names one, else MLFLOW_TRACKING_URI, else the project's own database."""
+    root = project_root()
+    named = given or _named_uri() or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    return resolve_url(named, root)
+
+
+def _named_uri() -> str | None:
+    with contextlib.suppress(AutoMLError), opened() as book:
+        for name in reversed(book.searches()):
+            tracking = read(book, name).spec.get("tracking")
+            uri = tracking.get("uri") if isinstance(tracking, dict) else None
+            # The ledger keeps no passwords: such a URI has to come from the environment.
+            return None if uri is None or "***" in uri else str(uri)
+    return None
+
+
+def ui_command(uri: str, host: str, port: int) -> list[str]:
+    """The command that shows a tracking database in a browser."""
+    options = ["--backend-store-uri", uri, "--host", host, "--port", str(port)]
+    return [sys.executable, "-P", "-m", "mlflow", "ui", *options]

@@ -1,0 +1,120 @@
+"""Facts about searches as text: plain lines for pipes, rich tables for people. Decides nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from automl.words import show as short
+
+_LEFT = ("name", "state", "trainer", "error", "params", "best")
+
+
+def number(value: float | None) -> str:
+    """A number as people read it; a dash where there is none."""
+    return "-" if value is None else f"{value:.6g}"
+
+
+def span(seconds: float | None) -> str:
+    """A time span: `3.2 s`, `4m 05s`, `2h 03m`, `5d 02h`."""
+    if seconds is None:
+        return "-"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for big, small, size, part in (("d", "h", 86400, 3600), ("h", "m", 3600, 60), ("m", "s", 60, 1)):
+        if whole >= size:
+            return f"{whole // size}{big} {whole % size // part:02d}{small}"
+    raise AssertionError(seconds)
+
+
+def pairs(values: Mapping[str, Any]) -> str:
+    """Parameters on one line."""
+    return " ".join(f"{name}={plain(value)}" for name, value in values.items())
+
+
+def plain(value: Any) -> str:
+    """A parameter's value, floats short."""
+    if isinstance(value, float):
+        return number(value)
+    return value if isinstance(value, str) else short(value)
+
+
+def valued(objectives: Iterable[Mapping[str, Any]], values: Sequence[float] | None) -> str:
+    """The objectives' values, by name: `val_accuracy=0.97`."""
+    if not values:
+        return "-"
+    return " ".join(f"{o['metric']}={number(v)}" for o, v in zip(objectives, values, strict=True))
+
+
+def tabulate(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+    """Print a table on stdout: drawn by rich in a terminal, tabs and nothing else in a pipe."""
+    if not sys.stdout.isatty():
+        for row in (header, *rows):
+            print("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None, title_justify="left", box=None, header_style="bold")
+    for name in header:
+        left = name in _LEFT
+        table.add_column(name, justify="left" if left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+def searches(found: Sequence[Mapping[str, Any]]) -> None:
+    """The table of `automl ls`."""
+    rows = []
+    for each in found:
+        best = each["best"]
+        shown = f"{len(best)} on the front" if isinstance(best, list) else None
+        value = shown or (valued(each["objectives"], best["values"]) if best else "-")
+        counts = each["counts"]
+        states = " ".join(f"{state} {count}" for state, count in counts.items() if count) or "no trials"
+        rows.append((each["name"], each["state"], states, value, span(each["age_s"])))
+    tabulate(("name", "state", "trials", "best", "age"), rows)
+
+
+def search(shown: Mapping[str, Any]) -> None:
+    """One search, as `automl show` prints it."""
+    print(f"{shown['name']}: {shown['state']}" + (f" ({shown['reason']})" if shown["reason"] else ""))
+    print(" ".join(f"{state} {count}" for state, count in shown["counts"].items()))
+    for best in bests(shown):
+        for line in best_lines(shown["objectives"], best):
+            print(line)
+    rows = [
+        (
+            str(trial["number"]),
+            trial["state"],
+            trial["trainer"],
+            valued(shown["objectives"], trial["values"]),
+            str(trial["reports"][-1]["step"]) if trial["reports"] else "-",
+            str(len(trial["attempts"])),
+            span(trial["seconds"]),
+            pairs(trial["params"]),
+            trial["error"] or "",
+        )
+        for trial in shown["trials"]
+    ]
+    print()
+    tabulate(("trial", "state", "trainer", "values", "step", "attempts", "time", "params", "error"), rows)
+
+
+def bests(shown: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The best trials of what `results.show` returned, as a list."""
+    best = shown["best"]
+    if best is None:
+        return []
+    return list(best) if isinstance(best, list) else [best]
+
+
+def best_lines(objectives: Iterable[Mapping[str, Any]], best: Mapping[str, Any]) -> list[str]:
+    """A best trial: its number, values, parameters and model."""
+    lines = [f"best: trial {best['number']}, {valued(objectives, best['values'])}"]
+    lines += [f"  {name}: {plain(value)}" for name, value in best["params"].items()]
+    return [*lines, f"model: {best['model']}"] if best.get("model") else lines
