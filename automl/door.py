@@ -136,7 +136,7 @@ class Result:
 
     def _row(self, trial: Trial) -> dict[str, Any]:
         objectives = self._outcome.plan.search.objectives
-        values = trial.values or [None] * len(objectives)
+        values: Sequence[float | None] = trial.values or [None] * len(objectives)
         return {
             "number": trial.number,
             "state": str(trial.state),

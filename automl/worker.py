@@ -91,9 +91,14 @@ class TrialHandle:
         self._note_best(plain)
         if self.task.deep:
             self.reports.append(plain)
-            return Answer.GO
+            return Answer.FINISH if self._all_seen() else Answer.GO
         self._link.send("report", metrics=plain, step=int(step))
         return self._link.answers.get()
+
+    def _all_seen(self) -> bool:
+        """A plain callable knows no batches: in a deep check it may leave once it has shown every metric."""
+        seen = {name for report in self.reports for name in report}
+        return all(objective["metric"] in seen for objective in self.task.objectives)
 
     def leave_if_told(self) -> None:
         told_s = self._link.stopped_s
