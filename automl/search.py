@@ -245,7 +245,7 @@ class Search:
         """The search file. Loading it gives this search again, masked passwords aside."""
         return dump(self.to_plain())
 
-    def difference(self, other: Search) -> list[str]:
+    def identity_difference(self, other: Search) -> list[str]:
         """What makes `other` another search than this one: objective, trainers, space. Empty: the same.
 
         Returns:
