@@ -19,8 +19,31 @@ PACKAGE = ROOT / "automl"
 FLOORS: list[tuple[str, ...]] = [
     ("errors",),
     ("words", "urls", "yamltext", "values", "space", "events"),
-    ("policies", "plain", "checks", "overrides", "search", "results", "storage", "grid"),
-    ("specfile", "project", "why", "engines.base", "frameworks.base", "trackers.base", "export.base"),
+    (
+        "policies",
+        "plain",
+        "checks",
+        "overrides",
+        "search",
+        "results",
+        "storage",
+        "grid",
+        "sources",
+        "begin",
+        "machine",
+    ),
+    (
+        "specfile",
+        "signatures",
+        "project",
+        "why",
+        "tables",
+        "database",
+        "engines.base",
+        "frameworks.base",
+        "trackers.base",
+        "export.base",
+    ),
     ("ledger", "samplers", "brain", "host"),
     (
         "engines",
@@ -46,7 +69,7 @@ FLOORS: list[tuple[str, ...]] = [
     # The programs of the child processes, which pick their adapter by name.
     ("worker", "trackers.__main__", "export.__main__"),
     ("desk", "run", "deep", "lookup"),
-    ("door", "tables", "console", "doctor", "cli", ""),
+    ("door", "board", "console", "doctor", "cli", ""),
 ]
 
 # Which files are one adapter. Two adapters never import each other, bases and these aside.
@@ -72,7 +95,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "tensorflow": ("frameworks.*", "export.*"),
     "keras": ("frameworks.*", "export.*"),
     "skops": ("frameworks.*", "export.*"),
-    "sqlalchemy": ("ledger",),
+    "sqlalchemy": ("ledger", "database"),
     "ruamel": ("yamltext", "specfile"),
     "fsspec": ("storage", "lookup"),
     "rich": ("console", "tables", "cli", "doctor"),
@@ -98,7 +121,10 @@ def room_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-FILES = {room_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+# The starter is what `automl init` copies: a user's code, which nothing here imports.
+FILES = {
+    room_of(path): path for path in sorted(PACKAGE.rglob("*.py")) if PACKAGE / "starter" not in path.parents
+}
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 ADAPTER = {room: name for name, rooms in ADAPTERS.items() for room in rooms}
 
