@@ -108,11 +108,10 @@ def _trainer_parameter(reading: Reading, space: Space, trainers: Mapping[str, An
 def _fit(reading: Reading, space: Space, trainers: Mapping[str, Trainer | Sketch | None]) -> Iterator[Fault]:
     for name in (*space.params, *space.constants):
         place, _, rest = name.partition(".")
-        argument = rest.partition(".")[0]
         mine = [(key, trainers[key]) for key in trainers if key in permitted(space, name, trainers)]
         sound = [(key, trainer) for key, trainer in mine if trainer is not None]
         if place == "fit":
-            yield from _fit_argument(name, argument, sound)
+            yield from _fit_argument(name, rest, sound)
         without = [key for key, trainer in sound if _has_no(place, trainer)]
         if without and len(without) == len(mine):
             what = f"the trainer has no {place} that could take it"
@@ -127,15 +126,23 @@ def _has_no(place: str, trainer: Trainer | Sketch) -> bool:
     return place == "data" and trainer.data is None
 
 
-def _fit_argument(name: str, argument: str, mine: list[tuple[str, Trainer | Sketch]]) -> Iterator[Fault]:
+def _fit_argument(name: str, rest: str, mine: list[tuple[str, Trainer | Sketch]]) -> Iterator[Fault]:
+    argument = rest.partition(".")[0]
     owned = [trainer for _, trainer in mine if argument in OWNED.get(trainer.framework, {})]
     if owned:
         yield owned_fault(owned[0].framework, argument, dotted(("space", name)), ("space", name))
         return
     for key, trainer in mine:
-        if argument in trainer.fit:
-            what = f"{argument} is in fit of {key} as well"
+        if _given(trainer.fit, rest.split(".")):
+            what = f"{rest} is in fit of {key} as well"
             yield _fault(("space", name), what, "Keep one of them", at_key=True)
+
+
+def _given(fit: Any, parts: list[str]) -> bool:
+    """Whether `fit` has a value where the parameter would go; a mapping on the way takes it in."""
+    if not parts or not isinstance(fit, Mapping):
+        return True
+    return parts[0] in fit and _given(fit[parts[0]], parts[1:])
 
 
 def _conditions(reading: Reading, space: Space, trainers: Mapping[str, Any]) -> Iterator[Fault]:
