@@ -1,10 +1,11 @@
-"""The append-only table of events, in SQL, and the lease on a search. The only door to SQL.
+"""The append-only table of events, in SQL, and the lease on a search. With database.py the only door to SQL.
 
 Knows no engine, no sampler and no tracker. SQLite in WAL mode or PostgreSQL, through SQLAlchemy.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -13,19 +14,26 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import psutil
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from automl.database import Translated, connect, exists
+from automl.database import probe as probe
 from automl.errors import Fault, LeaseHeld, LeaseLost, LedgerError, NoSuchSearch
 from automl.events import Event
+from automl.machine import machine_id, process_started_s
+from automl.urls import mask_url
+from automl.words import near
 
 SCHEMA = 1
 LEASE_S = 30.0
+# So many events are read at once: memory stays small, and no reader holds a lock for long.
+PAGE = 1000
+# The tokens of the leases that this process renews.
+_renewed: set[str] = set()
 
 _meta = sa.MetaData()
 _schema = sa.Table("automl_schema", _meta, sa.Column("version", sa.Integer, primary_key=True))
@@ -92,11 +100,11 @@ class Holder:
 
     @property
     def alive_here(self) -> bool:
-        """Whether its process still lives on this machine (same pid and start time)."""
-        try:
-            return abs(psutil.Process(self.pid).create_time() - self.pid_started_s) < 1.0
-        except psutil.Error:
-            return False
+        """Whether its process still lives on this machine (same pid and start time), and renews it."""
+        if self.pid == os.getpid():
+            return self.token in _renewed
+        started_s = process_started_s(self.pid)
+        return started_s is not None and abs(started_s - self.pid_started_s) < 1.0
 
 
 class Ledger:
@@ -112,15 +120,15 @@ class Ledger:
 
     def __init__(self, url: str, create: bool = True) -> None:
         self.url = url
-        self.shown = masked(url)
+        self.shown = mask_url(url)
         with self._translated():
-            self._engine = _engine(url)
+            self._engine = connect(url)
             self._reader = self._engine.execution_options(reads=True)
-            if not create and not _exists(self._engine):
-                raise LedgerError(
-                    f"there is no ledger at {self.shown} yet. A first search makes it: automl search FILE"
-                )
-            self._prepare()
+            try:
+                self._open(create)
+            except BaseException:
+                self._engine.dispose()
+                raise
 
     def close(self) -> None:
         self._engine.dispose()
@@ -138,13 +146,18 @@ class Ledger:
         """
         with self._translated(), self._reader.begin() as db:
             key = self._key(db, name)
-            rows = db.execute(
-                sa.select(_events)
-                .where(_events.c.search_id == key, _events.c.n > after)
-                .order_by(_events.c.n)
-            ).all()
-        for row in rows:
-            yield Event(row.kind, row.trial, row.attempt, json.loads(row.data), row.time_s, row.n)
+        return self._pages(key, after)
+
+    def _pages(self, key: int, after: int) -> Iterator[Event]:
+        query = sa.select(_events).where(_events.c.search_id == key).order_by(_events.c.n).limit(PAGE)
+        while True:
+            with self._translated(), self._reader.begin() as db:
+                rows = db.execute(query.where(_events.c.n > after)).all()
+            for row in rows:
+                yield Event(row.kind, row.trial, row.attempt, json.loads(row.data), row.time_s, row.n)
+            if len(rows) < PAGE:
+                return
+            after = rows[-1].n
 
     def holder(self, name: str) -> Holder | None:
         """Who holds the lease, alive or not; None if nobody does."""
@@ -193,15 +206,12 @@ class Ledger:
             )
             beats = self._beats(name, held)
         if beats:
-            raise LeaseHeld(
-                f"{name} is run by another driver: host {held.host}, pid {held.pid}. "
-                f"Wait for it to end, or stop it there with: kill {held.pid}"
-            )
+            raise LeaseHeld(_refusal(name, self.holder(name) or held))
 
     def _beats(self, name: str, held: Holder) -> bool:
         deadline = time.monotonic() + held.period_s
         while time.monotonic() < deadline:
-            time.sleep(min(0.5, held.period_s / 4))
+            time.sleep(min(0.5, held.period_s / 8))
             now = self.holder(name)
             if now is None or now.token != held.token:
                 return now is not None
@@ -217,42 +227,46 @@ class Ledger:
         except IntegrityError:
             return  # another driver has just created it: the lease decides which goes on
 
-    def _key(self, db: Connection, name: str) -> int:
-        key = db.scalar(sa.select(_searches.c.id).where(_searches.c.name == name))
+    def _key(self, db: Connection, name: str, lock: bool = False) -> int:
+        query = sa.select(_searches.c.id).where(_searches.c.name == name)
+        key = db.scalar(query.with_for_update() if lock else query)
         if key is None:
             known = list(db.scalars(sa.select(_searches.c.name).order_by(_searches.c.id)))
             raise NoSuchSearch(_unknown(name, known, self.shown))
         return key
 
+    def _open(self, create: bool) -> None:
+        version = self._version() if exists(self._engine) else None
+        if version is None and not create:
+            raise LedgerError(
+                f"there is no ledger at {self.shown} yet. A first search makes it: automl search FILE"
+            )
+        if version is None:
+            self._prepare()
+        elif version > SCHEMA:
+            raise LedgerError(
+                f"{self.shown} is a ledger of schema {version}, this automl knows up to {SCHEMA}. "
+                "Install a newer automl"
+            )
+
+    def _version(self) -> int | None:
+        """The newest schema that wrote here; None where there are no tables yet."""
+        with self._reader.begin() as db:
+            if not sa.inspect(db).has_table(_schema.name):
+                return None
+            return db.scalar(sa.select(sa.func.max(_schema.c.version)))
+
     def _prepare(self) -> None:
         with self._engine.begin() as db:
+            if db.dialect.name == "postgresql":
+                # Two first drivers at once: SQLite's writers queue up, PostgreSQL's need to be told.
+                db.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(_schema.name))))
             _meta.create_all(db)
-            version = db.scalar(sa.select(sa.func.max(_schema.c.version)))
-            if version is None:
+            if db.scalar(sa.select(sa.func.max(_schema.c.version))) is None:
                 db.execute(sa.insert(_schema).values(version=SCHEMA))
-            elif version > SCHEMA:
-                raise LedgerError(
-                    f"{self.shown} is a ledger of schema {version}, this automl knows up to {SCHEMA}. "
-                    "Install a newer automl"
-                )
 
-    def _translated(self) -> _Translated:
-        return _Translated(self.shown)
-
-
-class _Translated:
-    """Turns the database's exceptions into LedgerError at one place, passwords masked."""
-
-    def __init__(self, shown: str) -> None:
-        self._shown = shown
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, SQLAlchemyError | ImportError | OSError):
-            first = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-            raise LedgerError(f"ledger {self._shown}: {first}") from error
+    def _translated(self) -> Translated:
+        return Translated(self.shown)
 
 
 class Lease:
@@ -267,11 +281,12 @@ class Lease:
         self._lost = threading.Event()
         self._left = threading.Event()
         with ledger._engine.begin() as db:
-            self._key = ledger._key(db, name)
+            self._key = ledger._key(db, name, lock=True)
             self._take(db, before)
             self._n = (
                 db.scalar(sa.select(sa.func.max(_events.c.n)).where(_events.c.search_id == self._key)) or 0
             )
+        _renewed.add(self.token)
         self._thread = threading.Thread(target=self._beat, name="automl-lease", daemon=True)
         self._thread.start()
 
@@ -307,11 +322,15 @@ class Lease:
         return numbered
 
     def release(self) -> None:
-        """Give the lease back; harmless when it was lost."""
+        """Give the lease back; harmless when it was lost, or when the database is away.
+
+        One that could not be given back is free all the same: nobody renews it.
+        """
         self._left.set()
         self._thread.join()
-        with self.ledger._translated(), self.ledger._engine.begin() as db:
-            mine = (_leases.c.search_id == self._key) & (_leases.c.token == self.token)
+        _renewed.discard(self.token)
+        mine = (_leases.c.search_id == self._key) & (_leases.c.token == self.token)
+        with contextlib.suppress(SQLAlchemyError, OSError), self.ledger._engine.begin() as db:
             db.execute(sa.update(_leases).where(mine).values(token=None))
 
     def _guard(self, db: Connection) -> None:
@@ -323,14 +342,14 @@ class Lease:
     def _take(self, db: Connection, before: Holder | None) -> None:
         held = _holder(db, self._key, lock=True)
         if held and held.token and (before is None or held.token != before.token):
-            raise LeaseHeld(f"{self.name} was just taken by host {held.host}, pid {held.pid}")
+            raise LeaseHeld(_refusal(self.name, held))
         values = {
             "fence": (held.fence if held else 0) + 1,
             "token": self.token,
             "host": socket.gethostname(),
             "machine": machine_id(),
             "pid": os.getpid(),
-            "pid_started_s": psutil.Process().create_time(),
+            "pid_started_s": process_started_s(os.getpid()),
             "beat": 0,
             "period_s": self.period_s,
         }
@@ -350,42 +369,6 @@ class Lease:
                     return
             except SQLAlchemyError:
                 continue  # the database is away: the next append says so, this thread tries again
-
-
-def probe(url: str) -> str | None:
-    """Whether a database could be used, without making it; None, or what is wrong."""
-    try:
-        engine = _engine(url)
-    except LedgerError as error:
-        return str(error)
-    try:
-        if not _exists(engine):
-            folder = Path(engine.url.database or ".").absolute().parent
-            return None if os.access(folder, os.W_OK) else f"{folder} is not there or cannot be written"
-        with engine.execution_options(reads=True).begin() as db:
-            db.execute(sa.text("SELECT 1"))
-        return None
-    except (SQLAlchemyError, ImportError, OSError) as error:
-        return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-    finally:
-        engine.dispose()
-
-
-def machine_id() -> str:
-    """Names this machine and process space: a pid means something only within it."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return socket.gethostname()
-
-
-def masked(url: str) -> str:
-    """The URL with its password hidden; text that is no URL is returned as it is."""
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return url
 
 
 def _row(key: int, event: Event) -> dict[str, Any]:
@@ -411,39 +394,13 @@ def _holder(db: Connection, key: int, lock: bool = False) -> Holder | None:
 
 def _unknown(name: str, known: Sequence[str], shown: str) -> Fault:
     there = f"It has {', '.join(known[-10:])}" if known else "It has none yet"
-    return Fault(name, f"no search of that name in the ledger {shown}", there)
+    guess = near(name, known)
+    mend = f"Did you mean {guess}? {there}" if guess else there
+    return Fault(name, f"no search of that name in the ledger {shown}", mend)
 
 
-def _engine(url: str) -> sa.Engine:
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise LedgerError(f"{url!r} is no database URL. Try sqlite:///automl.db") from error
-    try:
-        if parsed.get_backend_name() != "sqlite":
-            return sa.create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 10})
-        engine = sa.create_engine(parsed, connect_args={"timeout": 30, "isolation_level": None})
-    except (NoSuchModuleError, TypeError) as error:
-        raise LedgerError(f"{masked(url)}: {error}. Try sqlite:///automl.db") from error
-    sa.event.listen(engine, "connect", _sqlite_pragmas)
-    sa.event.listen(engine, "begin", _sqlite_begin)
-    return engine
-
-
-def _sqlite_pragmas(connection: Any, _: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    # In WAL mode NORMAL survives the death of any process; only a power cut may cost the last commits.
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.close()
-
-
-def _sqlite_begin(connection: Connection) -> None:
-    # A writer takes the lock at once: one that first reads and then writes would fail with SQLITE_BUSY.
-    reads = connection.get_execution_options().get("reads")
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
-
-
-def _exists(engine: sa.Engine) -> bool:
-    file = engine.url.database if engine.url.get_backend_name() == "sqlite" else None
-    return file is None or Path(file).exists()
+def _refusal(name: str, held: Holder) -> str:
+    return (
+        f"{name} is run by another driver: host {held.host}, pid {held.pid}. "
+        f"Wait for it to end, or stop it there with: kill {held.pid}"
+    )

@@ -1,0 +1,129 @@
+"""Opens SQLite and PostgreSQL through SQLAlchemy, and says what is wrong with one. Knows no event."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from automl.errors import LedgerError
+from automl.urls import mask_url
+
+CONNECT_S = 10
+BUSY_S = 30
+VENDOR_ERRORS = (SQLAlchemyError, ImportError, OSError)
+
+
+def connect(url: str) -> sa.Engine:
+    """A pool of connections; nothing is opened yet.
+
+    Connections with the execution option `reads` begin without the lock that writers take.
+
+    Raises:
+        LedgerError: the URL is none of a database.
+    """
+    engine = _engine(url)
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _sqlite_pragmas)
+        sa.event.listen(engine, "begin", _sqlite_begin)
+    return engine
+
+
+def exists(engine: sa.Engine) -> bool:
+    """Whether there is a file, or a server is meant, which can only be asked."""
+    file = engine.url.database if engine.dialect.name == "sqlite" else None
+    return file is None or Path(file).exists()
+
+
+def probe(url: str) -> str | None:
+    """Whether a database could be used, without making or changing it; None, or what is wrong."""
+    try:
+        engine = _engine(url)
+    except LedgerError as error:
+        return str(error)
+    try:
+        if not exists(engine):
+            folder = Path(engine.url.database or ".").absolute().parent
+            return None if os.access(folder, os.W_OK) else f"{folder} is not there or cannot be written"
+        with engine.connect() as db:
+            db.execute(sa.text("PRAGMA schema_version" if engine.dialect.name == "sqlite" else "SELECT 1"))
+        return None
+    except VENDOR_ERRORS as error:
+        return one_line(error)
+    finally:
+        engine.dispose()
+
+
+def one_line(error: BaseException) -> str:
+    """What the database said, on one line, without SQLAlchemy's words around it and without passwords."""
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return mask_url(lines[0]) if lines else type(error).__name__
+
+
+class Translated:
+    """Turns the database's exceptions into LedgerError at one place, passwords masked."""
+
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, VENDOR_ERRORS):
+            said = one_line(error)
+            raise LedgerError(f"ledger {self._shown}: {said}. {_mend(self._shown, said)}") from error
+
+
+def _mend(shown: str, said: str) -> str:
+    if not shown.startswith("sqlite"):
+        return "Check that the server runs, and that the URL, its user and its database are right"
+    if "not a database" in said or "malformed" in said:
+        return "Name another file, or move this one out of the way"
+    if "locked" in said:
+        return "Another process keeps it locked: end that one, then run the same command again"
+    return "Check that its folder is there and can be written, and that its disk is not full"
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        parsed = _with_driver(make_url(url))
+        return sa.create_engine(parsed, pool_pre_ping=True, connect_args=_connect_args(parsed))
+    except (ArgumentError, ValueError) as error:
+        # Without a scheme nobody can tell where a password begins.
+        shown = mask_url(url) if url.find("://") > 0 else url.rpartition("@")[2]
+        raise LedgerError(f"{shown} is no database URL. Try sqlite:///automl.db") from error
+    except (NoSuchModuleError, ImportError, TypeError) as error:
+        raise LedgerError(f"{mask_url(url)}: {one_line(error)}. Try sqlite:///automl.db") from error
+
+
+def _with_driver(url: URL) -> URL:
+    """PostgreSQL by the driver that is installed with this package, unless another is named."""
+    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+
+
+def _connect_args(url: URL) -> dict[str, Any]:
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        return {"timeout": BUSY_S, "isolation_level": None}
+    if backend == "postgresql" and "connect_timeout" not in url.query:
+        return {"connect_timeout": CONNECT_S}
+    return {}
+
+
+def _sqlite_pragmas(connection: Any, _: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    # In WAL mode NORMAL survives the death of any process; only a power cut may cost the last commits.
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    # A writer takes the lock at once: one that first reads and then writes would fail with SQLITE_BUSY.
+    reads = connection.get_execution_options().get("reads")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

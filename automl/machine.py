@@ -1,0 +1,35 @@
+"""Which machine and process this is, and whether another process still lives. Knows no ledger."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import psutil
+
+
+def process_started_s(pid: int) -> float | None:
+    """When a process of this machine started; None if it is gone, or dead and only not yet buried.
+
+    On Linux in seconds since the machine started, which no change of its clock can shift.
+    """
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if state in "ZX" else int(fields[18]) / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        pass
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return None
+
+
+def machine_id() -> str:
+    """Names this machine and process space: a pid means something only within it."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return socket.gethostname()
