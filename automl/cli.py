@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +23,7 @@ from automl.errors import AutoMLError, InputError, LeaseHeld
 
 if TYPE_CHECKING:
     from automl.door import Result
+    from automl.search import Search
 
 app = typer.Typer(
     help="Hyperparameter search: Lightning and Keras trials on Ray, asked by Optuna, shown in MLflow.",
@@ -75,8 +76,10 @@ def _code(function: Callable[[], int | None]) -> int:
         _say(str(error))
         return 1
     except KeyboardInterrupt:
+        _say("interrupted")
         return 130
     except _Terminated:
+        _say("terminated")
         return 143
     except BrokenPipeError:
         # Whoever read has left. Python would complain once more when it flushes at exit.
@@ -110,7 +113,7 @@ def search(
     from automl import console, door
 
     view = console.view()
-    planned = door.load(file, set_ or ())
+    planned = _load(file, set_ or ())
     view.say(f"{planned.name}: checking, and starting {'Ray' if engine == 'ray' else 'workers'}")
     result = door.run(planned, engine, address, ledger, continue_, view)
     if as_json:
@@ -120,6 +123,16 @@ def search(
             print(line)
     _tell_ending(result)
     return result.exit_code
+
+
+def _load(file: Path, overrides: Sequence[str]) -> Search:
+    """The search of a file; of a faulty one every fault, those of its trainers included."""
+    from automl import door
+
+    try:
+        return door.load(file, overrides)
+    except InputError as error:
+        raise InputError(door.check(file, overrides) or error.faults) from error
 
 
 def _facts(result: Result) -> list[str]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from automl import specfile
 from automl.errors import Fault, StorageError
 from automl.results import Trial, best_trials
+from automl.salvage import salvage
 from automl.search import Search
 
 if TYPE_CHECKING:
@@ -206,7 +207,9 @@ def check(search: Search | str | Path, overrides: Sequence[str] = (), deep: bool
     if isinstance(search, Search):
         return list(search.located(_later_faults(search, deep)))
     loaded = specfile.read(search, overrides)
-    later = _later_faults(loaded.search, deep) if loaded.search else []
+    # What is sound of a faulty file is looked at too: all faults at once, not one kind after the other.
+    sound = loaded.search or salvage(loaded.data or {}, loaded.positions)
+    later = _later_faults(sound, deep and not loaded.faults) if sound else []
     return list(loaded.with_faults(later))
 
 

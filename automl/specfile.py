@@ -6,9 +6,10 @@ a fault gets its line and column.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -112,11 +113,13 @@ class Loaded:
         search: None if there are faults.
         faults: located, in the order of the file.
         positions: for faults that are found later; `with_faults` adds them.
+        data: the file as plain data, overrides applied; None where it is no mapping.
     """
 
     search: Search | None
     faults: tuple[Fault, ...]
     positions: Positions
+    data: Mapping[str, Any] | None = None
 
     def with_faults(self, faults: Iterable[Fault]) -> tuple[Fault, ...]:
         """All faults, the later ones (signatures, environment) among the first, in file order."""
@@ -155,7 +158,7 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Loaded:
     reading = examine(data)
     found = [*document.faults, *faults, *reading.faults]
     search = None if found else build(reading, positions)
-    return Loaded(search, positions.sort(found), positions)
+    return Loaded(search, positions.sort(found), positions, data)
 
 
 def _text(path: Path) -> tuple[str, Fault | None]:
