@@ -24,7 +24,6 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from automl.engines.base import Capacity, Desk, Engine
 from automl.results import History, Trial
