@@ -50,7 +50,7 @@ class Keras(Framework):
         keras.utils.set_random_seed(seed % 2**32)
 
     def fit_signature(self) -> dict[str, Any]:
-        return project.signature(keras.Model.fit)
+        return {**project.signature(keras.Model.fit), "name": "keras.Model.fit"}
 
     def train(self, handle: Handle, model: Any, data: Any) -> None:
         task = handle.task

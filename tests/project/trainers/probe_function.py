@@ -1,0 +1,33 @@
+"""What a plain callable sees of its worker, and what it leaves behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+
+def environment(trial: Any) -> None:
+    """Prints its environment's variables; reports `threads`."""
+    print("\n".join(f"{name}={value}" for name, value in sorted(os.environ.items())))
+    trial.report({"loss": 0.0, "threads": float(os.environ["OMP_NUM_THREADS"])})
+
+
+def leaves_a_child(trial: Any) -> None:
+    """Starts a process, reports its `child`, and lingers."""
+    child = subprocess.Popen(["sleep", "1000"])
+    trial.report({"loss": 0.0, "child": child.pid})
+    time.sleep(1000)
+
+
+def fits(trial: Any, c: float = 1.0) -> LogisticRegression:
+    """A classifier; reports its `accuracy` on the rows it was fitted on."""
+    x = np.random.default_rng(0).normal(size=(64, 4))
+    y = (x.sum(1) > 0).astype(int)
+    model = LogisticRegression(C=c).fit(x, y)
+    trial.report({"loss": 0.0, "accuracy": model.score(x, y)})
+    return model
