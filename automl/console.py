@@ -227,10 +227,11 @@ def _running(now: Snapshot) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name, justify in (("trial", "right"), ("trainer", "left"), ("attempt", "right"), ("epoch", "right")):
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    table.add_column("last metrics", overflow="ellipsis", no_wrap=True)
+    table.add_column("last metrics")  # the only one that gives way where the terminal is narrow
     table.add_column("time", justify="right", no_wrap=True)
     for each in now.running[:ROWS]:
         metrics = "  ".join(f"{name}={number(value)}" for name, value in each.metrics.items())
-        cells = (str(each.number), each.trainer, str(each.attempt), each.progress, metrics)
-        table.add_row(*map(Text, cells), span(time.monotonic() - each.since_s))
+        cells = (str(each.number), each.trainer, str(each.attempt), each.progress)
+        last = Text(metrics, overflow="ellipsis", no_wrap=True)
+        table.add_row(*map(Text, cells), last, span(time.monotonic() - each.since_s))
     return table

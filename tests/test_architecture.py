@@ -31,6 +31,7 @@ FLOORS: list[tuple[str, ...]] = [
         "sources",
         "begin",
         "machine",
+        "salvage",
     ),
     (
         "specfile",
