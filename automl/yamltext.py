@@ -22,6 +22,7 @@ from automl.words import Spot, dotted, show
 
 Place = tuple[int, int]  # line and column, from 1
 _TAG = "tag:yaml.org,2002:"
+MOST_VALUES = 100_000
 _BASES = {"0x": 16, "0o": 8, "0b": 2}
 
 
@@ -44,20 +45,42 @@ def parse(text: str) -> Document:
     """All of a YAML text, and all its faults: a syntax error is one, each duplicate key is one."""
     document = Document()
     try:
-        yaml = YAML(typ="safe", pure=True)
-        yaml.allow_duplicate_keys = True
-        document.root = yaml.compose(text)
+        _read(text, document)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         what = " ".join(str(part) for part in (error.context, error.problem) if part)
         document.faults.append(_fault((), f"not YAML: {what}", "Mend the syntax here or just above", place))
-    except (YAMLError, ValueError, RecursionError) as error:
+    except RecursionError:
+        document.faults.append(_fault((), "nested too deeply", "Write it flatter", (1, 1)))
+    except (YAMLError, ValueError) as error:
         what = " ".join(str(error).split())
         document.faults.append(_fault((), f"not YAML: {show(what)}", "Write UTF-8 text", (1, 1)))
-    if document.root is not None:
-        document.data = _Builder(document.faults).build(document.root, ())
     return document
+
+
+def _read(text: str, document: Document) -> None:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.allow_duplicate_keys = True
+    document.root = yaml.compose(text)
+    if document.root is None:
+        return
+    if _size(document.root, {}) > MOST_VALUES:
+        what = f"its aliases unfold to more than {MOST_VALUES} values"
+        document.faults.append(_fault((), what, "Write less", (1, 1)))
+    else:
+        document.data = _Builder(document.faults).build(document.root, ())
+
+
+def _size(node: Node, known: dict[int, int]) -> int:
+    """How many nodes a node holds once its aliases are unfolded; an alias inside itself counts once."""
+    if id(node) not in known:
+        known[id(node)] = 1
+        if isinstance(node, MappingNode):
+            known[id(node)] += sum(_size(item, known) for pair in node.value for item in pair)
+        elif isinstance(node, SequenceNode):
+            known[id(node)] += sum(_size(item, known) for item in node.value)
+    return known[id(node)]
 
 
 def dump(data: Any) -> str:
