@@ -18,9 +18,9 @@ from typing import Any
 from automl import storage
 from automl.brain import Asked, Brain
 from automl.engines.base import Answer, Message, Task
-from automl.events import Event, State
+from automl.events import FINAL, Event, State
 from automl.ledger import Lease
-from automl.results import History, Trial, best_trials, objective_value
+from automl.results import History, Trial, objective_value
 from automl.search import Search
 
 # The weights of so many best trials are kept.
@@ -81,12 +81,23 @@ class Desk:
         self._before_s, self._begun_s = history.alive_s, time.monotonic()
         self._sweeper = ThreadPoolExecutor(1, "automl-sweep")
         self._ranking: list[tuple[float, int, str]] = []
-        self._since_best, self._best = 0, None
+        self._since_best = 0
+        self._front: list[list[float]] = []
         self.ending: Ending | None = None
         self._writing = self._cut = False
-        for trial in sorted(history.trials.values(), key=lambda t: t.ended_s or 0.0):
-            if trial.state.final:
-                self._note_end(trial)
+        self._recall()
+
+    def _recall(self) -> None:
+        """What the ended trials mean for this run; it may be over before it begins."""
+        ended = sorted(self.history.of_state(*FINAL), key=lambda t: t.ended_s or 0.0)
+        for trial in ended:
+            self._note_end(trial)
+            if trial.values is not None:
+                self._rank(trial)
+                if self._target_reached(self._by_metric(trial.values)):
+                    self.stop("ENDED", "target")
+        self._check_patience()
+        self.tick()
 
     # --- what an engine asks ---------------------------------------------------------------
 
@@ -98,11 +109,11 @@ class Desk:
     def done(self) -> bool:
         if self._running:
             return False
-        return self.stopping or (not self._waiting and not self._may_ask())
+        return self.stopping or not self._room() or (not self._waiting and self._exhausted)
 
     def next_task(self) -> Task | None:
         """An attempt to start now: one that waits first, else a new trial."""
-        if self.stopping or len(self._running) >= self._slots():
+        if self.stopping or not self._room() or len(self._running) >= self._slots():
             return None
         number = self._waiting.popleft() if self._waiting else self._ask()
         if number is None:
@@ -116,11 +127,11 @@ class Desk:
         if self._running.get(task.trial) != task.attempt:
             return Answer.END
         kind = message["kind"]
-        if kind == "started":
-            self._append(Event("started", task.trial, task.attempt, _without_kind(message)))
-        elif kind == "report":
+        facts = {"framework": task.framework, "warm": False}
+        self._ensure_started(task, _without_kind(message) if kind == "started" else facts)
+        if kind == "report":
             return self._hear_report(task, message)
-        elif kind == "checkpointed":
+        if kind == "checkpointed":
             data = {"step": message["step"], "path": message["path"]}
             self._append(Event("checkpointed", task.trial, task.attempt, data))
         elif kind == "ended":
@@ -146,8 +157,8 @@ class Desk:
         """How the run ended, once the engine has left; attempts it left behind go back to WAITING."""
         self._cut = False
         for number, attempt in list(self._running.items()):
-            if len(self.history.trials[number].attempts) < attempt:
-                continue  # it never began: the trial waits as before
+            if self.history.trials[number].state is not State.RUNNING:
+                continue  # it never began, or was cut off with its end already written
             self._end(number, attempt, {"outcome": "stopped", "error": "cut off", "again": True})
         self._sweeper.shutdown(wait=True)
         if self.ending is None:
@@ -156,12 +167,17 @@ class Desk:
 
     # --- new trials ------------------------------------------------------------------------
 
-    def _may_ask(self) -> bool:
+    def _room(self) -> bool:
+        """Whether the budget has room for one more trial to end, those that run counted as ended."""
         most = self.search.budget.trials
-        return not self._exhausted and (most is None or len(self.history.trials) < most)
+        return most is None or self._ended + len(self._running) < most
+
+    @property
+    def _ended(self) -> int:
+        return sum(self.history.counts[state] for state in FINAL)
 
     def _ask(self) -> int | None:
-        if not self._may_ask():
+        if self._exhausted:
             return None
         number = len(self.history.trials)
         asked = self._brain.ask(number)
@@ -248,7 +264,6 @@ class Desk:
     # --- ends ------------------------------------------------------------------------------
 
     def _hear_end(self, task: Task, message: Message) -> None:
-        self._ensure_started(task)
         data = {
             key: message[key] for key in ("outcome", "error", "cause", "weights", "trace") if message.get(key)
         }
@@ -274,10 +289,9 @@ class Desk:
             return message.get("cause") == "machine" and trial.failures("machine") < self.search.retries
         return bool(outcome == "stopped")
 
-    def _ensure_started(self, task: Task) -> None:
-        """A worker that dies while it imports never says so; its attempt is one all the same."""
+    def _ensure_started(self, task: Task, data: Mapping[str, Any]) -> None:
+        """An attempt starts once, also that of a worker which dies before it can say so."""
         if len(self.history.trials[task.trial].attempts) < task.attempt:
-            data = {"framework": task.framework, "warm": False}
             self._append(Event("started", task.trial, task.attempt, data))
 
     def _complete(self, task: Task, ended: Event) -> None:
@@ -288,9 +302,8 @@ class Desk:
             ]
         except LookupError as missing:
             error = _never_reported(missing.args[0], trial)
-            failed = Event(
-                "ended", task.trial, task.attempt, {"outcome": "failed", "error": error, "cause": "missing"}
-            )
+            data = {**ended.data, "outcome": "failed", "error": error, "cause": "missing"}
+            failed = Event("ended", task.trial, task.attempt, data)
             self._finish(task.trial, State.FAILED, before=[failed], error=error, reason="missing")
             return
         values, step = [value for value, _ in found], found[0][1]
@@ -312,16 +325,22 @@ class Desk:
         self._check_failures()
 
     def _note_end(self, trial: Trial) -> None:
+        """Count towards patience; a trial that none before it equals or beats starts the count anew."""
         self._since_best += 1
         if trial.state is not State.COMPLETE or trial.values is None:
             return
-        first = self.search.objectives[0]
-        if len(self.search.objectives) > 1:
-            directions = [o.direction for o in self.search.objectives]
-            if trial in best_trials(self.history.trials.values(), directions):
-                self._since_best = 0
-        elif self._best is None or first.better(trial.values[0], self._best):
-            self._best, self._since_best = trial.values[0], 0
+        costs = self._costs(trial.values)
+        if any(_no_worse(other, costs) for other in self._front):
+            return
+        self._front = [costs, *(other for other in self._front if not _no_worse(costs, other))]
+        self._since_best = 0
+
+    def _costs(self, values: Sequence[float]) -> list[float]:
+        pairs = zip(self.search.objectives, values, strict=True)
+        return [-value if objective.direction == "maximize" else value for objective, value in pairs]
+
+    def _by_metric(self, values: Sequence[float]) -> dict[str, float]:
+        return {o.metric: value for o, value in zip(self.search.objectives, values, strict=True)}
 
     def _check_patience(self) -> None:
         patience = self.search.budget.patience
@@ -331,28 +350,32 @@ class Desk:
     def _check_failures(self) -> None:
         """The first trials all failed alike: there is a reason, and it is not bad luck."""
         most = self.search.budget.failures
-        ended = [trial for trial in self.history.trials.values() if trial.state.final]
-        if len(ended) != most or any(trial.state is not State.FAILED for trial in ended):
+        if self._ended != most or self.history.counts[State.FAILED] != most:
             return
+        ended = self.history.of_state(State.FAILED)
         if len({_alike(trial.error) for trial in ended}) == 1:
             self.stop("FAILED", f"budget.failures: the first {most} trials failed alike: {ended[-1].error}")
 
     # --- files -----------------------------------------------------------------------------
 
     def _sweep(self, trial: Trial) -> None:
-        """Forget the checkpoint of an ended trial, and weights that are no longer among the best."""
+        """Forget the checkpoints of an ended trial, and weights that are no longer among the best."""
         if trial.checkpoint:
-            self._sweeper.submit(storage.remove, trial.checkpoint)
-        if not trial.weights or len(self.search.objectives) > 1:
-            return
-        if trial.state is not State.COMPLETE or trial.values is None:
+            url = storage.trial_url(self._setting.storage, self.search.name, trial.number)
+            self._sweeper.submit(storage.forget, url, "checkpoint")
+        if trial.weights and trial.values is None:
             self._sweeper.submit(storage.remove, trial.weights)
-            return
-        sign = -1.0 if self.search.objectives[0].direction == "maximize" else 1.0
-        self._ranking = sorted([*self._ranking, (sign * trial.values[0], trial.number, trial.weights)])
-        for _, _, weights in self._ranking[KEEP:]:
+        for weights in self._rank(trial):
             self._sweeper.submit(storage.remove, weights)
-        del self._ranking[KEEP:]
+
+    def _rank(self, trial: Trial) -> list[str]:
+        """The weights that a COMPLETE trial pushes out; with several objectives all stay."""
+        if not trial.weights or trial.values is None or len(self.search.objectives) > 1:
+            return []
+        entry = (self._costs(trial.values)[0], trial.number, trial.weights)
+        ranking = sorted([*self._ranking, entry])
+        self._ranking = ranking[:KEEP]
+        return [weights for _, _, weights in ranking[KEEP:]]
 
     def cut(self) -> None:
         """Leave at once; called from a signal's handler, so never in the middle of a write."""
@@ -362,10 +385,12 @@ class Desk:
 
     def _append(self, *events: Event) -> None:
         self._writing = True
-        for event in self._lease.append(events):
-            self.history.apply(event)
-            self._watch(event)
-        self._writing = False
+        try:
+            for event in self._lease.append(events):
+                self.history.apply(event)
+                self._watch(event)
+        finally:
+            self._writing = False
         if self._cut:
             raise KeyboardInterrupt
 
@@ -386,6 +411,10 @@ def _over(task: Task, outcome: str, **data: Any) -> Event:
 
 def _objective(objective: Any) -> dict[str, Any]:
     return {"metric": objective.metric, "direction": objective.direction, "value": objective.value}
+
+
+def _no_worse(left: Sequence[float], right: Sequence[float]) -> bool:
+    return all(a <= b for a, b in zip(left, right, strict=True))
 
 
 def _best_so_far(trial: Trial, metric: str, direction: str) -> float | None:

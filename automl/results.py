@@ -10,7 +10,7 @@ from typing import Any
 from automl.events import Event, State, iso, move
 
 
-@dataclass
+@dataclass(slots=True)
 class Report:
     """One report that counted: metrics at a step (from 1)."""
 
@@ -20,7 +20,7 @@ class Report:
     attempt: int = 1
 
 
-@dataclass
+@dataclass(slots=True)
 class Attempt:
     """One try at training a trial on some node; `outcome` is None while it runs."""
 
@@ -38,7 +38,7 @@ class Attempt:
     resumed_step: int = 0
 
 
-@dataclass
+@dataclass(slots=True)
 class Trial:
     """One point of the space and all that happened to it."""
 

@@ -12,12 +12,16 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from automl.errors import StorageError
+from automl.urls import mask_url
 
 _MANIFEST = "MANIFEST.json"
+# How many folders of a kind are kept. The ledger hears of a checkpoint only after it was written: until
+# then an attempt that is killed goes on from the one before.
+_KEPT = {"checkpoint": 2}
 
 
 class TrialFolder:
@@ -31,7 +35,7 @@ class TrialFolder:
     """
 
     def __init__(self, storage: str, name: str, trial: int, scratch: Path) -> None:
-        self.url = join(storage, name, "trials", str(trial))
+        self.url = trial_url(storage, name, trial)
         self.remote = is_remote(storage)
         self._scratch = scratch
         self.local = scratch / f"trial-{trial}" if self.remote else Path(self.url)
@@ -47,7 +51,7 @@ class TrialFolder:
             _filesystem(self.url).put_file(str(self.log), join(self.url, "log.txt"))
 
     def put(self, kind: str, step: int, write: Callable[[Path], None]) -> str:
-        """Write a folder whole, then forget the older ones of its kind.
+        """Write a folder whole, then forget the older ones of its kind (of checkpoints, all but one).
 
         Args:
             kind: `checkpoint` or `weights`.
@@ -66,32 +70,72 @@ class TrialFolder:
             write(beside)
             place = self._publish(beside, f"{kind}-{step:08d}")
         except OSError as error:
-            raise StorageError(f"cannot write {kind} of step {step} to {self.url}: {error}") from error
+            what = f"cannot write {kind} of step {step} to {mask_url(self.url)}"
+            raise StorageError(f"{what}: {error}") from error
         finally:
             shutil.rmtree(beside, ignore_errors=True)
-        self._forget(kind, keep=place)
+        forget(self.url, kind, keep=_kept(self.url, kind, place))
         return place
 
     def _publish(self, beside: Path, name: str) -> str:
         place = join(self.url, name)
-        if not self.remote:
-            target = Path(place)
-            if target.exists():
-                target.rename(beside.with_name(f"{beside.name}-old"))
-            os.rename(beside, target)
-            shutil.rmtree(beside.with_name(f"{beside.name}-old"), ignore_errors=True)
+        if self.remote:
+            _upload(beside, place)
             return place
-        files = _filesystem(self.url)
-        listed = sorted(str(f.relative_to(beside)) for f in beside.rglob("*") if f.is_file())
-        for file in listed:
-            files.put_file(str(beside / file), join(place, file))
-        files.pipe_file(join(place, _MANIFEST), json.dumps(listed).encode())
+        target, old = Path(place), beside.with_name(f"{beside.name}-old")
+        if target.exists():
+            target.rename(old)
+        os.rename(beside, target)
+        shutil.rmtree(old, ignore_errors=True)
         return place
 
-    def _forget(self, kind: str, keep: str) -> None:
-        for place in folders(self.url, kind):
-            if place != keep:
-                remove(place)
+
+def _upload(folder: Path, place: str) -> None:
+    """The folder's files, and last its manifest; what lay there before is gone first."""
+    files = _filesystem(place)
+    listed = sorted(str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file())
+    try:
+        remove(place)
+        for file in listed:
+            files.put_file(str(folder / file), join(place, file))
+        files.pipe_file(join(place, _MANIFEST), json.dumps(listed).encode())
+    except OSError:
+        raise
+    except Exception as error:  # each fsspec backend raises its own vendor's exceptions
+        raise OSError(f"{type(error).__name__}: {error}") from error
+
+
+def _kept(url: str, kind: str, newest: str) -> list[str]:
+    """The names of those that stay: the newest, and as many before it as the kind wants."""
+    names = [_name(place) for place in folders(url, kind)]
+    older = [name for name in names if name < _name(newest)]
+    before = _KEPT.get(kind, 1) - 1
+    return [_name(newest), *(older[-before:] if before else [])]
+
+
+def forget(url: str, kind: str, keep: Sequence[str] = ()) -> None:
+    """Remove the folders of a kind below a trial's folder, and what a killed writer left of them.
+
+    Args:
+        url: the trial's folder.
+        kind: `checkpoint` or `weights`.
+        keep: names of folders that stay.
+    """
+    for place in folders(url, kind):
+        if _name(place) not in keep:
+            remove(place)
+    if not is_remote(url):
+        for litter in Path(url).glob(f".{kind}-*"):
+            shutil.rmtree(litter, ignore_errors=True)
+
+
+def _name(place: str) -> str:
+    return place.rstrip("/").rpartition("/")[2]
+
+
+def trial_url(storage: str, name: str, trial: int) -> str:
+    """Where a trial's files lie: `STORAGE/NAME/trials/N`."""
+    return join(storage if is_remote(storage) else local_path(storage), name, "trials", str(trial))
 
 
 def join(*parts: str) -> str:
@@ -138,8 +182,9 @@ def fetch(place: str, scratch: Path) -> Path:
         for name in json.loads(files.cat_file(join(place, _MANIFEST))):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             files.get_file(join(place, name), str(target / name))
-    except OSError as error:
-        raise StorageError(f"cannot read {place}: {error}") from error
+    except Exception as error:  # each fsspec backend raises its own vendor's exceptions
+        shutil.rmtree(target, ignore_errors=True)
+        raise StorageError(f"cannot read {mask_url(place)}: {error}") from error
     return target
 
 
@@ -149,6 +194,9 @@ def remove(place: str) -> None:
         shutil.rmtree(place, ignore_errors=True)
         return
     files = _filesystem(place)
+    manifest = join(place, _MANIFEST)
+    if files.exists(manifest):
+        files.rm(manifest)  # first: without it the folder does not exist, however far this gets
     if files.exists(place):
         files.rm(place, recursive=True)
 
@@ -162,7 +210,7 @@ def probe(storage: str, name: str) -> str | None:
             files.pipe_file(file, b"")
             files.rm(file)
             return None
-        folder = Path(storage)
+        folder = Path(local_path(storage)).absolute()
         while not folder.exists():
             folder = folder.parent
         if not folder.is_dir():
@@ -170,7 +218,7 @@ def probe(storage: str, name: str) -> str | None:
         with tempfile.TemporaryFile(dir=folder):
             return None
     except Exception as error:  # each fsspec backend raises its own vendor's exceptions
-        return f"{type(error).__name__}: {error}"
+        return mask_url(f"{type(error).__name__}: {error}")
 
 
 def _filesystem(url: str):  # type: ignore[no-untyped-def]  # fsspec has no types
