@@ -12,7 +12,7 @@ from automl.results import History, Trial, best_trials
 from automl.tables import number, pairs, span, valued
 
 if TYPE_CHECKING:
-    from automl.run import Plan
+    from automl.plan import Plan
 
 _EPOCHS = ("max_epochs", "epochs")
 

@@ -27,7 +27,8 @@ from automl.results import History
 from automl.tables import number, span
 
 if TYPE_CHECKING:
-    from automl.run import Plan, View
+    from automl.plan import Plan
+    from automl.run import View
 
 DRAW_S = 0.25
 ROWS = 20

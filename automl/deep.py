@@ -16,7 +16,7 @@ from automl import project
 from automl.engines.base import Message, Task
 from automl.errors import Fault
 from automl.host import Host
-from automl.run import Plan
+from automl.plan import Plan
 from automl.search import Search
 from automl.space import Choice, Parameter, Space, holds
 from automl.tables import pairs

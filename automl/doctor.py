@@ -150,7 +150,7 @@ def _ledger(root: Path) -> Finding:
 
 
 def _tracking(root: Path) -> Finding:
-    from automl.run import probe_tracking
+    from automl.plan import probe_tracking
 
     uri = resolve_url(os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db", root)
     wrong = probe_tracking(uri)

@@ -219,7 +219,7 @@ def _later_faults(search: Search, deep: bool) -> list[Fault]:
 
     from automl.engines.local import Local
     from automl.host import Host
-    from automl.run import environment_faults, inspect, plan
+    from automl.plan import environment_faults, inspect, plan
 
     planned = plan(search)
     machine = None if os.environ.get("RAY_ADDRESS") else Local(str(planned.root))

@@ -13,7 +13,8 @@ import pytest
 
 from automl.errors import InputError
 from automl.events import Event, State
-from automl.run import Outcome, Plan, Silent, run
+from automl.plan import Plan
+from automl.run import Outcome, Silent, run
 from automl.search import Budget, Objective, Resources, Search, Trainer
 from automl.space import Float
 

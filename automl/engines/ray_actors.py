@@ -106,7 +106,8 @@ class TaskSearcher(Searcher):
         super().__init__()
         self._bridge = bridge
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    # Ray's own annotation forgets FINISHED, which is a text.
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         return self._bridge.next_config(trial_id)
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:

@@ -37,13 +37,13 @@ class Handle(Protocol):
     def due(self) -> bool:
         """Whether a checkpoint is due: often enough to lose little, seldom enough to cost little."""
 
-    def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
+    def save_checkpoint(self, step: int, write: Callable[[Path], object]) -> None:
         """Keep a checkpoint: `write` fills a folder."""
 
     def improved(self) -> bool:
         """Whether the last report is the best of this trial (`value: best`)."""
 
-    def save_weights(self, step: int, write: Callable[[Path], None]) -> None:
+    def save_weights(self, step: int, write: Callable[[Path], object]) -> None:
         """Keep the weights of a step: `write` fills a folder."""
 
 

@@ -1,0 +1,174 @@
+"""The plan of a run: where everything of a search is, and what of it cannot work. Changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from automl import project, storage
+from automl.engines.base import Engine
+from automl.errors import Fault, InputError
+from automl.host import Host
+from automl.search import Search
+from automl.urls import mask_url, resolve_url
+
+INSPECT_S = 120.0
+_VERSIONS = ("automl", "ray", "optuna", "torch", "pytorch-lightning", "tensorflow", "keras", "mlflow")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A search with everything that its file leaves to the project and the environment.
+
+    Args:
+        search: as the file has it.
+        root: the project's folder.
+        ledger, tracking_uri: URLs, passwords included, SQLite paths absolute.
+        storage: an absolute path or URL.
+    """
+
+    search: Search
+    root: Path
+    ledger: str
+    storage: str
+    tracking_uri: str | None
+
+    @property
+    def experiment(self) -> str:
+        tracking = self.search.tracking
+        return (tracking.experiment if tracking else None) or self.search.name
+
+
+def plan(search: Search, ledger: str | None = None) -> Plan:
+    """Where everything of a search is, without touching any of it.
+
+    Args:
+        search: the search.
+        ledger: a URL that goes before the file's.
+    """
+    root = project.find_root(Path(search.file).parent if search.file else Path.cwd())
+    where = ledger or search.ledger or os.environ.get("AUTOML_LEDGER") or "sqlite:///automl.db"
+    place = search.storage
+    if not storage.is_remote(place):
+        place = str(root / storage.local_path(place))
+    uri = None
+    if search.tracking:
+        uri = search.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+        uri = resolve_url(uri, root)
+    return Plan(search, root, resolve_url(where, root), place, uri)
+
+
+def engine_for(name: str, root: Path, address: str | None = None) -> Engine:
+    """An engine by name: `ray` or `local`."""
+    if name == "local":
+        from automl.engines.local import Local
+
+        return Local(str(root))
+    if name == "ray":
+        from automl.engines.ray_tune import RayTune
+
+        return RayTune(str(root), address)
+    raise InputError(Fault("engine", f"there is no engine {name!r}", "Use ray or local"))
+
+
+def inspect(
+    planned: Plan, host: Host, meanwhile: Callable[[], None] = lambda: None
+) -> tuple[list[Fault], dict[str, Any]]:
+    """Import the trainers in a child process and compare their signatures with the search.
+
+    Returns:
+        The faults, and the signatures by trainer.
+    """
+    trainers = {name: asdict(trainer) for name, trainer in planned.search.trainers.items()}
+    signatures = host.inspect(trainers, INSPECT_S, meanwhile)
+    return project.signature_faults(planned.search, signatures), signatures
+
+
+def environment_faults(planned: Plan, engine: Engine | None = None) -> list[Fault]:
+    """What of the surroundings cannot work: storage, ledger, tracking server, resources."""
+    from automl.ledger import probe as probe_ledger
+
+    search = planned.search
+    faults = []
+    if wrong := storage.probe(planned.storage, search.name):
+        faults.append(
+            Fault(
+                "storage", f"{mask_url(planned.storage)} cannot be written: {wrong}", "Name a folder of yours"
+            )
+        )
+    if wrong := probe_ledger(planned.ledger):
+        mend = "Check that the server runs and the URL is right, or leave it to sqlite:///automl.db"
+        faults.append(Fault("ledger", f"{mask_url(planned.ledger)} cannot be used: {wrong}", mend))
+    if planned.tracking_uri and (wrong := probe_tracking(planned.tracking_uri)):
+        mend = "Start it with: mlflow server, or write tracking: false"
+        what = f"{mask_url(planned.tracking_uri)} cannot be reached: {wrong}"
+        faults.append(
+            Fault("tracking.uri" if search.tracking and search.tracking.uri else "tracking", what, mend)
+        )
+    if engine is not None:
+        faults += _resource_faults(search, engine)
+    return faults
+
+
+def _resource_faults(search: Search, engine: Engine) -> list[Fault]:
+    wants = search.resources
+    gives = engine.capacity(wants.cpus, wants.gpus)
+    faults = []
+    for where, want, most in (("cpus", wants.cpus, gives.node_cpus), ("gpus", wants.gpus, gives.node_gpus)):
+        if want > most:
+            what = f"{want:g} {where} for each trial, but no node here has more than {most:g}"
+            faults.append(
+                Fault(f"resources.{where}", what, f"Ask for at most {most:g}, or join a larger cluster")
+            )
+    if not faults and gives.slots < 1:
+        what = f"no node has {wants.cpus:g} cpus and {wants.gpus:g} gpus together"
+        faults.append(Fault("resources", what, "Ask for less, or join a larger cluster"))
+    return faults
+
+
+def probe_tracking(uri: str) -> str | None:
+    """Whether a tracking server answers, or its database could be used; None, or what is wrong."""
+    from automl.ledger import probe as probe_database
+
+    if not uri.startswith(("http://", "https://")):
+        return probe_database(uri) if "://" in uri else None
+    import urllib.error
+    import urllib.request
+
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=5):
+            return None
+    except urllib.error.HTTPError as error:
+        # Anything that answers is a server; one behind a login answers 401 here and is asked later.
+        return None if error.code in (401, 403, 404) else f"HTTP {error.code}"
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "reason", error))
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of what a search runs on, without importing any of it."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in _VERSIONS:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def git_commit(root: Path) -> str | None:
+    """The commit that the project is at, with `+` when files differ from it; None outside of git."""
+    try:
+        asked = [
+            subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10)
+            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        ]
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    commit = asked[0].stdout.strip()
+    return f"{commit}+" if commit and asked[1].stdout.strip() else commit or None
