@@ -85,7 +85,7 @@ def _no_module(address: str, missing: str) -> Fault:
     try:
         paths = importlib.import_module(parent).__path__ if parent else None
     except (ImportError, AttributeError):
-        return Fault(address, f"there is no package {parent}", "Look at the address")
+        return Fault(address, f"{parent} is no package, so that there is no {missing}", "Look at the address")
     names = [module.name for module in pkgutil.iter_modules(paths)] if parent else [MARK]
     guess = near(last, names)
     mend = f"Did you mean {parent + '.' if parent else ''}{guess}?" if guess else ""
