@@ -11,20 +11,17 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from automl import storage
 from automl.brain import Asked, Brain
 from automl.engines.base import Answer, Message, Task
 from automl.events import FINAL, Event, State
 from automl.ledger import Lease
 from automl.results import History, Trial, objective_value
 from automl.search import Search
+from automl.sweep import Sweep
 
-# The weights of so many best trials are kept.
-KEEP = 3
 # A trial whose node or actor dies so often is given up: it may be what kills them.
 LOST_MOST = 10
 
@@ -79,8 +76,7 @@ class Desk:
         self._waiting = deque(sorted(t.number for t in history.of_state(State.WAITING)))
         self._exhausted = False
         self._before_s, self._begun_s = history.alive_s, time.monotonic()
-        self._sweeper = ThreadPoolExecutor(1, "automl-sweep")
-        self._ranking: list[tuple[float, int, str]] = []
+        self._sweep = Sweep(search, setting.storage)
         self._since_best = 0
         self._front: list[list[float]] = []
         self.ending: Ending | None = None
@@ -93,7 +89,7 @@ class Desk:
         for trial in ended:
             self._note_end(trial)
             if trial.values is not None:
-                self._rank(trial)
+                self._sweep.recall(trial)
                 if self._target_reached(self._by_metric(trial.values)):
                     self.stop("ENDED", "target")
         self._check_patience()
@@ -160,7 +156,7 @@ class Desk:
             if self.history.trials[number].state is not State.RUNNING:
                 continue  # it never began, or was cut off with its end already written
             self._end(number, attempt, {"outcome": "stopped", "error": "cut off", "again": True})
-        self._sweeper.shutdown(wait=True)
+        self._sweep.finish()
         if self.ending is None:
             self.ending = Ending("ENDED", "space" if self._exhausted else "budget.trials")
         return self.ending
@@ -320,7 +316,7 @@ class Desk:
         self._brain.tell(number, state, data.get("values"))
         trial = self.history.trials[number]
         self._note_end(trial)
-        self._sweep(trial)
+        self._sweep.after(trial)
         self._check_patience()
         self._check_failures()
 
@@ -356,26 +352,7 @@ class Desk:
         if len({_alike(trial.error) for trial in ended}) == 1:
             self.stop("FAILED", f"budget.failures: the first {most} trials failed alike: {ended[-1].error}")
 
-    # --- files -----------------------------------------------------------------------------
-
-    def _sweep(self, trial: Trial) -> None:
-        """Forget the checkpoints of an ended trial, and weights that are no longer among the best."""
-        if trial.checkpoint:
-            url = storage.trial_url(self._setting.storage, self.search.name, trial.number)
-            self._sweeper.submit(storage.forget, url, "checkpoint")
-        if trial.weights and trial.values is None:
-            self._sweeper.submit(storage.remove, trial.weights)
-        for weights in self._rank(trial):
-            self._sweeper.submit(storage.remove, weights)
-
-    def _rank(self, trial: Trial) -> list[str]:
-        """The weights that a COMPLETE trial pushes out; with several objectives all stay."""
-        if not trial.weights or trial.values is None or len(self.search.objectives) > 1:
-            return []
-        entry = (self._costs(trial.values)[0], trial.number, trial.weights)
-        ranking = sorted([*self._ranking, entry])
-        self._ranking = ranking[:KEEP]
-        return [weights for _, _, weights in ranking[KEEP:]]
+    # --- facts -----------------------------------------------------------------------------
 
     def cut(self) -> None:
         """Leave at once; called from a signal's handler, so never in the middle of a write."""

@@ -69,7 +69,7 @@ FLOORS: list[tuple[str, ...]] = [
     ),
     # The programs of the child processes, which pick their adapter by name.
     ("worker", "trackers.__main__", "export.__main__"),
-    ("desk", "plan", "run", "deep", "lookup"),
+    ("sweep", "desk", "plan", "run", "deep", "lookup"),
     ("door", "board", "console", "doctor", "cli", ""),
 ]
 
