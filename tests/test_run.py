@@ -8,21 +8,26 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from sqlalchemy.engine import make_url
 
 from automl.errors import LeaseHeld
-from automl.events import State
+from automl.events import Event, State
 from automl.ledger import Ledger
 from automl.results import History, show
-from automl.run import Outcome, run
+from automl.run import Outcome, Silent, run
+from automl.search import Objective
 from automl.specfile import load
 from tests.test_engines import SOURCE, a_search, root, states  # noqa: F401  a fixture
 
+LOSS = Objective("loss", "minimize")
 BOTH = "search_spaces/tiny_both.yaml"
 HERE = Path(__file__).resolve().parents[1]
 
@@ -198,3 +203,61 @@ def test_a_password_reaches_neither_ledger_nor_mlflow_nor_logs(root: Path) -> No
     assert "s3cr3t-pw" not in str(refused.value)
     kept = b"".join(path.read_bytes() for path in root.rglob("*") if path.is_file())
     assert b"s3cr3t-pw" not in kept
+
+
+def test_a_search_on_postgresql_keeps_its_password_to_itself(root: Path, postgres: str) -> None:  # noqa: F811
+    # The server trusts its socket, so any password will do; it must not be written down anywhere.
+    url = make_url(postgres).set(password="s3cr3t-pw").render_as_string(hide_password=False)
+    search = a_search("talks", trials=2, ledger=url, tracking={"experiment": "x"}, objective=LOSS)
+    outcome = run(search, "local")
+    assert states(outcome) == {"COMPLETE": 2}
+    assert states(run(a_search("talks", trials=3, ledger=url, objective=LOSS), "local")) == {"COMPLETE": 3}
+    kept = b"".join(path.read_bytes() for path in root.rglob("*") if path.is_file())
+    assert b"s3cr3t-pw" not in kept
+    told = b"".join(str(event.data).encode() for event in Ledger(url).events("tiny"))
+    assert b"s3cr3t-pw" not in told
+    assert not (root / "automl.db").exists()
+
+
+def test_a_tracking_server_that_goes_away_neither_stops_nor_slows_trials(
+    root: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The attribute of that name is the door's function. A minute at the end is longer than this test.
+    monkeypatch.setattr(sys.modules["automl.run"], "CATCH_UP_S", 2.0)
+    server = FleetingServer()
+    search = a_search(trials=12, tracking={"uri": server.url}, **{"model.sleep": 0.05})
+    said: list[str] = []
+
+    class Watching(Silent):
+        def event(self, event: Event) -> None:
+            if event.kind == "opened":
+                server.close()
+
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    outcome = run(search, "local", view=Watching())
+    assert states(outcome) == {"COMPLETE": 12}
+    assert any("brings it up to date" in text for text in said)
+
+
+class FleetingServer:
+    """Answers the check before the search as a tracking server does, and is gone afterwards."""
+
+    def __init__(self) -> None:
+        class Health(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                return None
+
+        self._server = HTTPServer(("127.0.0.1", 0), Health)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
