@@ -88,7 +88,7 @@ class TrialHandle:
 
     def tell(self, metrics: Mapping[str, float], step: int) -> Answer:
         plain = {str(name): float(value) for name, value in metrics.items()}
-        self._note_best(plain)
+        self._note_best(plain, step)
         if self.task.deep:
             self.reports.append(plain)
             return Answer.FINISH if self._all_seen() else Answer.GO
@@ -109,7 +109,7 @@ class TrialHandle:
         since_s = time.monotonic() - self._kept_s
         return not self.task.deep and since_s >= max(CHECKPOINT_S, 20 * self._cost_s)
 
-    def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
+    def save_checkpoint(self, step: int, write: Callable[[Path], object]) -> None:
         if self.task.deep:
             return
         begun_s = time.monotonic()
@@ -121,11 +121,11 @@ class TrialHandle:
     def improved(self) -> bool:
         return self._improved
 
-    def save_weights(self, step: int, write: Callable[[Path], None]) -> None:
+    def save_weights(self, step: int, write: Callable[[Path], object]) -> None:
         if not self.task.deep:
             self.weights = self._files.put("weights", step, write)
 
-    def _note_best(self, metrics: Mapping[str, float]) -> None:
+    def _note_best(self, metrics: Mapping[str, float], step: int) -> None:
         first = self.task.objectives[0]
         value = metrics.get(first["metric"])
         if value is None:
@@ -133,6 +133,8 @@ class TrialHandle:
         self._improved = self._best is None or (
             value > self._best if first["direction"] == "maximize" else value < self._best
         )
+        # An attempt that died between a report and its weights left the best step without any.
+        self._improved |= value == self._best and step <= self.task.step
         if self._improved:
             self._best = value
 

@@ -141,9 +141,8 @@ def task_of(subject: Subject, storage: Path, changes: Mapping[str, Any]) -> Task
     arguments = {part: {**given.get(part, {}), **changes.get(f"{part}_", {})} for part in parts}
     value, metric = changes.get("value", "last"), changes.get("metric", "val_loss")
     direction = changes.get("direction", "minimize")
-    plain = {
-        name: changes[name] for name in ("model", "data", "checkpoint", "step", "deep") if name in changes
-    }
+    names = ("trial", "attempt", "model", "data", "checkpoint", "step", "best", "deep")
+    plain = {name: changes[name] for name in names if name in changes}
     facts: dict[str, Any] = {
         "search": "tiny",
         "trial": 0,
@@ -158,8 +157,7 @@ def task_of(subject: Subject, storage: Path, changes: Mapping[str, Any]) -> Task
         "root": str(ROOT),
         "storage": str(storage),
     }
-    kept = {name: changes[name] for name in ("trial", "attempt") if name in changes}
-    return Task(arguments=arguments, **{**facts, **plain, **kept})
+    return Task(arguments=arguments, **{**facts, **plain})
 
 
 def runner(host: Host, subject: Subject, storage: Path) -> Run:
@@ -360,6 +358,14 @@ def test_where_the_best_value_counts_the_weights_are_those_of_the_best_step(trai
     metric = SUBJECTS[trained(deep=True).task.framework].falls
     attempt = trained(trial=1, metric=metric, direction="maximize", value="best")
     assert attempt.steps == [1, 2, 3, 4]
+    assert meta_of(attempt)["step"] == 1
+
+
+def test_a_best_step_that_is_repeated_after_a_crash_has_its_weights(trained: Run) -> None:
+    metric = SUBJECTS[trained(deep=True).task.framework].falls
+    best = {"metric": metric, "direction": "maximize", "value": "best"}
+    reported = trained({1: Answer.END}, trial=1, **best)
+    attempt = trained(trial=1, attempt=2, step=1, best=reported.curve[0][1][metric], **best)
     assert meta_of(attempt)["step"] == 1
 
 

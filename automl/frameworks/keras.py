@@ -270,7 +270,12 @@ def _generator_states() -> dict[str, Any]:
     version, inner, gauss = random.getstate()
     state: dict[str, Any] = dict(np.random.get_state(legacy=False))
     state["state"] = {"key": state["state"]["key"].tolist(), "pos": state["state"]["pos"]}
-    return {"python": [version, list(inner), gauss], "numpy": state}
+    states = {"python": [version, list(inner), gauss], "numpy": state}
+    if keras.backend.backend() == "torch":  # whose dropout draws from torch's own generator
+        import torch
+
+        states["torch"] = torch.get_rng_state().tolist()
+    return states
 
 
 def _restore_generators(states: Mapping[str, Any]) -> None:
@@ -279,3 +284,7 @@ def _restore_generators(states: Mapping[str, Any]) -> None:
     kept = states["numpy"]
     key = np.array(kept["state"]["key"], np.uint32)
     np.random.set_state({**kept, "state": {**kept["state"], "key": key}})
+    if "torch" in states:
+        import torch
+
+        torch.set_rng_state(torch.tensor(states["torch"], dtype=torch.uint8))
