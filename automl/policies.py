@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from automl.errors import Fault
-from automl.words import plain, settle, show, unknown, wrong_kind
+from automl.words import is_whole, plain, settle, show, unknown, wrong_kind
 
 Arguments = Mapping[str, str]
 
@@ -138,6 +138,9 @@ def policy_faults(kind: str, policy: Policy) -> list[Fault]:
         return [Fault("", what, mend, spot=("name",))]
     takes = table[policy.name]
     faults = [_argument_fault(policy.name, name, value, takes) for name, value in policy.arguments.items()]
+    low, high = policy.arguments.get("min_resource", 1), policy.arguments.get("max_resource")
+    if not any(faults) and is_whole(low) and is_whole(high) and high < low:
+        faults.append(Fault("max_resource", f"{high} is below min_resource, {low}", "Give a larger one"))
     return [fault for fault in faults if fault]
 
 

@@ -6,7 +6,7 @@ are read by hand because a loader stops at the first duplicate key and forgets w
 
 from __future__ import annotations
 
-import io
+import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +23,10 @@ from automl.words import Spot, dotted, show
 Place = tuple[int, int]  # line and column, from 1
 _TAG = "tag:yaml.org,2002:"
 MOST_VALUES = 100_000
+WIDTH = 110
+_BARE = re.compile(r"[A-Za-z_][\w.+-]*(?::/*[\w.+-]+)*(?:/[\w.+-]+)*", re.ASCII)
+# What YAML 1.1 or 1.2 may take for something else than text.
+_NOT_TEXT = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 _BASES = {"0x": 16, "0o": 8, "0b": 2}
 
 
@@ -83,16 +87,47 @@ def _size(node: Node, known: dict[int, int]) -> int:
     return known[id(node)]
 
 
-def dump(data: Any) -> str:
-    """Plain data as YAML: mappings of the first two levels as blocks, what lies deeper in one line."""
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = None
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.allow_unicode = True
-    yaml.width = 110
-    out = io.StringIO()
-    yaml.dump(data, out)
-    return out.getvalue()
+def dump(data: Mapping[str, Any]) -> str:
+    """A mapping as YAML: one line for what fits in one, blocks for what does not.
+
+    Args:
+        data: JSON values all through. What is read back is the same, types included.
+    """
+    return "".join(f"{line}\n" for line in _lines(data, 0))
+
+
+def _lines(data: Mapping[str, Any] | list[Any], indent: int) -> Iterator[str]:
+    """The lines of a block."""
+    items = data.items() if isinstance(data, Mapping) else ((None, item) for item in data)
+    for key, value in items:
+        head = " " * indent + ("-" if key is None else f"{_flow(key)}:")
+        line = f"{head} {_flow(value)}"
+        block = isinstance(value, Mapping | list) and value and key is not None
+        if block and (len(line) > WIDTH or (indent == 0 and _holds_mapping(value))):
+            yield head
+            yield from _lines(value, indent + 2)
+        else:
+            yield line
+
+
+def _holds_mapping(value: Mapping[str, Any] | list[Any]) -> bool:
+    return any(
+        isinstance(item, Mapping) for item in (value.values() if isinstance(value, Mapping) else value)
+    )
+
+
+def _flow(value: Any) -> str:
+    """A value in one line: JSON, but for words that need no quotes."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_flow(key)}: {_flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if _BARE.fullmatch(value) and value.lower() not in _NOT_TEXT:
+        return value
+    quoted = json.dumps(value, ensure_ascii=False)
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in quoted)
 
 
 def _fault(path: Spot, what: str, mend: str, place: Place) -> Fault:

@@ -269,7 +269,26 @@ def test_importing_the_plan_imports_no_vendor() -> None:
 # --- any valid search ------------------------------------------------------------------------
 
 WORDS = st.sampled_from(
-    ["a", "b", "lr", "on", "null", "1e-5", "é", "x y", "#", "", "2024-01-01", "~", "=", "<<"]
+    [
+        "a",
+        "b",
+        "lr",
+        ":0",
+        "a:",
+        "a: b",
+        "- a",
+        "on",
+        "null",
+        "1e-5",
+        "é",
+        "x y",
+        "#",
+        "",
+        "2024-01-01",
+        "~",
+        "=",
+        "<<",
+    ]
 )
 JSON = st.recursive(
     st.none()
