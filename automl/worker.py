@@ -33,7 +33,7 @@ from automl import project
 from automl.engines.base import Answer, Task
 from automl.errors import TrialFinished, TrialPruned, TrialStopped
 from automl.frameworks.base import Framework, framework
-from automl.storage import TrialFolder, fetch
+from automl.storage import TrialFolder, fetch, folders
 
 # A stop waits so long for the end of the epoch before it gives the epoch up.
 STOP_GRACE_S = 10.0
@@ -194,7 +194,7 @@ class Worker:
             checkpoint = fetch(task.checkpoint, self._scratch) if task.checkpoint else None
             handle = TrialHandle(self._link, task, files, checkpoint)
             outcome = self._train(handle)
-            return {"outcome": outcome, "weights": handle.weights, "reports": handle.reports}
+            return {"outcome": outcome, "weights": _kept(handle, files), "reports": handle.reports}
         except Exception as error:
             traceback.print_exc()
             return _failed(error)
@@ -233,6 +233,13 @@ class Worker:
             except Exception as error:
                 found["error"] = found["error"] or {"part": part, "text": _line(error)}
         return found
+
+
+def _kept(handle: TrialHandle, files: TrialFolder) -> str | None:
+    """Where the weights are: this attempt's, or the better ones that an attempt before it left."""
+    if handle.weights or handle.task.deep:
+        return handle.weights
+    return next(reversed(folders(files.url, "weights")), None)
 
 
 def _failed(error: Exception) -> dict[str, Any]:

@@ -261,7 +261,7 @@ class Trial:
 
     def __init__(self, folder: Path, seed: int = 1) -> None:
         self.folder, self.seed, self.number = folder, seed, 0
-        self.resources = {"cpus": 1}
+        self.resources, self.finished = {"cpus": 1}, False
         self.reports: list[tuple[int, dict[str, float]]] = []
 
     def report(self, metrics: dict[str, float], step: int) -> None:

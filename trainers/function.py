@@ -68,6 +68,8 @@ def train(
             },
             step=epoch,
         )
+        if trial.finished:  # the search's target is reached: this is the model
+            break
     return make_pipeline(features, classifier)
 
 

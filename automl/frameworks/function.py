@@ -23,6 +23,7 @@ class Trial:
         number: the trial's number, from 0.
         seed: an int made from the search's seed and the number.
         resources: `cpus` and `gpus` of this trial.
+        finished: whether the last report reached the target: return now, with the model.
     """
 
     def __init__(self, handle: Handle) -> None:
@@ -32,6 +33,7 @@ class Trial:
         self.number = handle.task.trial
         self.seed = handle.task.seed
         self.resources = dict(handle.task.resources)
+        self.finished = False
 
     def report(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Report metrics; blocks until the driver has written them down.
@@ -41,21 +43,29 @@ class Trial:
             step: from 1; the one after the last when left out.
 
         Raises:
-            TrialPruned, TrialStopped, TrialFinished: the trial ends here; let it pass.
+            TrialPruned, TrialStopped: the trial ends here; let it pass.
+            TrialFinished: the report before had reached the target, and this one came all the same.
         """
+        if self.finished:
+            raise TrialFinished
         self._step = self._step + 1 if step is None else int(step)
         self._last = {name: float(value) for name, value in metrics.items()}
         answer = self._handle.tell(self._last, self._step)
-        endings = {Answer.END: TrialPruned, Answer.STOP: TrialStopped, Answer.FINISH: TrialFinished}
-        if answer in endings:
-            raise endings[answer]
+        self.finished = answer is Answer.FINISH
+        if answer is Answer.END:
+            raise TrialPruned
+        if answer is Answer.STOP:
+            raise TrialStopped
 
     def load_checkpoint(self) -> Path | None:
         """The folder that an earlier attempt saved last, or None."""
         return self._handle.checkpoint
 
     def save_checkpoint(self, folder: str | Path) -> None:
-        """Keep a copy of a folder for a later attempt, whole or not at all."""
+        """Keep a copy of a folder for a later attempt, whole or not at all.
+
+        It is filed under the last step that was reported.
+        """
         self._handle.save_checkpoint(
             self._step, lambda target: shutil.copytree(folder, target, dirs_exist_ok=True)
         )
