@@ -9,7 +9,6 @@ import functools
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -260,7 +259,7 @@ def ui(
     print_: Annotated[
         bool, typer.Option("--print", help="Print the command in place of running it.")
     ] = False,
-) -> int:
+) -> None:
     """Open the MLflow UI on what the project's searches tracked."""
     import shlex
 
@@ -270,13 +269,15 @@ def ui(
     where = lookup.tracking_uri(uri)
     if where.startswith(("http://", "https://")):
         print(mask_url(where))
-        return 0
+        return
     command = lookup.ui_command(where, host, port)
     if print_:
         print(mask_url(shlex.join(command)))
-        return 0
+        return
     _say(f"MLflow shows {mask_url(where)} at http://{host}:{port} (Ctrl-C ends it)")
-    return subprocess.call(command, cwd=lookup.project_root())
+    os.chdir(lookup.project_root())
+    # In the place of this process: a signal reaches MLflow itself, and nothing of it is left behind.
+    os.execv(command[0], command)
 
 
 @_verb
