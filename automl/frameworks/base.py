@@ -5,6 +5,7 @@ A framework gets a `Handle` for talking to the driver and never sees a socket, a
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -75,6 +76,12 @@ class Framework(ABC):
     @abstractmethod
     def load(self, model: Any, arguments: Mapping[str, Any], folder: Path) -> Any:
         """The trained model from a folder that `save_weights` filled."""
+
+
+def write_meta(folder: Path, task: Task, step: int, metrics: Mapping[str, float]) -> None:
+    """`meta.json` beside the weights: whose they are, of which step, and what they were judged at."""
+    meta = {"step": step, "metrics": metrics, "model": task.model, "arguments": task.arguments}
+    (folder / "meta.json").write_text(json.dumps(meta))
 
 
 def framework(name: str) -> Framework:

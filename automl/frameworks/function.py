@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from typing import Any
 
 from automl.engines.base import Answer
 from automl.errors import TrialFinished, TrialPruned, TrialStopped
-from automl.frameworks.base import Framework, Handle
+from automl.frameworks.base import Framework, Handle, write_meta
 
 _MODEL = "model.skops"
 
@@ -78,9 +77,7 @@ class Trial:
         import skops.io
 
         skops.io.dump(estimator, folder / _MODEL)
-        task = self._handle.task
-        meta = {"step": self._step, "metrics": self._last, "model": task.model, "arguments": task.arguments}
-        (folder / "meta.json").write_text(json.dumps(meta))
+        write_meta(folder, self._handle.task, self._step, self._last)
 
 
 class Function(Framework):

@@ -20,7 +20,7 @@ import numpy as np
 from automl import project
 from automl.engines.base import Answer
 from automl.errors import AutoMLError, TrialFinished, TrialPruned, TrialStopped
-from automl.frameworks.base import Framework, Handle
+from automl.frameworks.base import Framework, Handle, write_meta
 from automl.frameworks.keras_feed import Feed, as_arrays, example_of, inputs_of, split
 
 _VARIABLES = "variables.npz"
@@ -192,14 +192,7 @@ class Reporter(keras.callbacks.Callback):
 
     def _write_weights(self, folder: Path) -> None:
         self.model.save(folder / "model.keras")
-        task = self._handle.task
-        meta = {
-            "step": self._step,
-            "metrics": self._metrics,
-            "model": task.model,
-            "arguments": task.arguments,
-        }
-        (folder / "meta.json").write_text(json.dumps(meta))
+        write_meta(folder, self._handle.task, self._step, self._metrics)
         data = self._fed.train if self._fed.validation is None else self._fed.validation
         example = example_of(inputs_of(data))
         if example is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from automl import project
 from automl.engines.base import Answer
 from automl.errors import TrialFinished, TrialPruned, TrialStopped
-from automl.frameworks.base import Framework, Handle
+from automl.frameworks.base import Framework, Handle, write_meta
 
 _CHECKPOINT = "trainer.ckpt"
 _EXAMPLE_ROWS = 4
@@ -182,14 +181,7 @@ class Reporter(Checkpoint):
 
     def _write_weights(self, folder: Path) -> None:
         torch.save(self._reported or self._module.state_dict(), folder / "state_dict.pt")
-        task = self._handle.task
-        meta = {
-            "step": self._step,
-            "metrics": self._metrics,
-            "model": task.model,
-            "arguments": task.arguments,
-        }
-        (folder / "meta.json").write_text(json.dumps(meta))
+        write_meta(folder, self._handle.task, self._step, self._metrics)
         if self._example is not None:
             np.savez(folder / "example.npz", **self._example)  # type: ignore[arg-type]
 
