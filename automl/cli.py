@@ -270,14 +270,15 @@ def ui(
     if where.startswith(("http://", "https://")):
         print(mask_url(where))
         return
-    command = lookup.ui_command(where, host, port)
+    command, environment = lookup.ui_command(host, port), lookup.ui_environment(where)
     if print_:
-        print(mask_url(shlex.join(command)))
+        print(*(f"{key}={shlex.quote(mask_url(value))}" for key, value in environment.items()), end=" ")
+        print(shlex.join(command))
         return
     _say(f"MLflow shows {mask_url(where)} at http://{host}:{port} (Ctrl-C ends it)")
     os.chdir(lookup.project_root())
     # In the place of this process: a signal reaches MLflow itself, and nothing of it is left behind.
-    os.execv(command[0], command)
+    os.execve(command[0], command, {**os.environ, **environment})
 
 
 @_verb

@@ -146,7 +146,12 @@ def _named_uri() -> str | None:
     return None
 
 
-def ui_command(uri: str, host: str, port: int) -> list[str]:
-    """The command that shows a tracking database in a browser."""
-    options = ["--backend-store-uri", uri, "--host", host, "--port", str(port)]
-    return [sys.executable, "-P", "-m", "mlflow", "ui", *options]
+def ui_command(host: str, port: int) -> list[str]:
+    """The command that shows a tracking database in a browser. Which one, with its password, is in
+    `ui_environment`: other users of a machine see a command's words, not its environment."""
+    return [sys.executable, "-P", "-m", "mlflow", "ui", "--host", host, "--port", str(port)]
+
+
+def ui_environment(uri: str) -> dict[str, str]:
+    """What `ui_command` needs in its environment."""
+    return {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_DISABLE_TELEMETRY": "true"}

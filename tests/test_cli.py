@@ -452,7 +452,8 @@ def test_why_tells_of_every_attempt_and_its_checkpoint(project: Path) -> None:
 
 def test_ui_shows_the_projects_tracking_on_the_loopback_alone(project: Path) -> None:
     printed = automl("ui", "--print", cwd=project / "trainers").stdout
-    assert f"mlflow ui --backend-store-uri sqlite:///{project}/mlflow.db --host 127.0.0.1" in printed
+    assert printed.startswith(f"MLFLOW_BACKEND_STORE_URI=sqlite:///{project}/mlflow.db ")
+    assert "-m mlflow ui --host 127.0.0.1 --port 5000\n" in printed
     served = automl("ui", cwd=project, MLFLOW_TRACKING_URI="http://me:secret@mlflow:5000")
     assert served.stdout == "http://me:***@mlflow:5000\n"
 
