@@ -31,7 +31,7 @@ from typing import Any
 
 from automl import project
 from automl.engines.base import Answer, Task
-from automl.errors import TrialFinished, TrialPruned, TrialStopped
+from automl.errors import StorageError, TrialFinished, TrialPruned, TrialStopped
 from automl.frameworks.base import Framework, framework
 from automl.storage import TrialFolder, fetch, folders
 
@@ -244,7 +244,9 @@ def _kept(handle: TrialHandle, files: TrialFolder) -> str | None:
 
 def _failed(error: Exception) -> dict[str, Any]:
     trace = "".join(traceback.format_exception(error))
-    return {"outcome": "failed", "cause": "code", "error": _line(error), "trace": trace[-4000:]}
+    # A storage that cannot be reached is this machine's fault, not the trainer's.
+    cause = "machine" if isinstance(error, StorageError) else "code"
+    return {"outcome": "failed", "cause": cause, "error": _line(error), "trace": trace[-4000:]}
 
 
 def _line(error: BaseException) -> str:
