@@ -12,7 +12,7 @@ from typing import Any
 
 from automl.errors import Fault
 from automl.plain import KEYS
-from automl.words import Spot, dotted, show, unknown
+from automl.words import Spot, dotted, mask_url, show, unknown
 from automl.yamltext import parse
 
 SET = "--set"  # stands for the file in the position of a fault; the line counts the overrides
@@ -58,7 +58,9 @@ def apply(
         override = Override(key, document.data, ("\0",))
         if not mark or not key:
             faults.append(
-                Fault(key or "--set", f"{show(text)} is no KEY=VALUE", "Write KEY=VALUE").at(SET, number, 1)
+                Fault(mask_url(key) or SET, f"{show(text)} is no KEY=VALUE", "Write KEY=VALUE").at(
+                    SET, number, 1
+                )
             )
         elif document.faults:
             found = (Fault(key, fault.what, fault.mend) for fault in document.faults)

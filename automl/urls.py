@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from automl.errors import Fault
+from automl.words import mask_url as mask_url
 from automl.words import near, unknown
 
 LEDGER_DIALECTS = ("sqlite", "postgresql")
@@ -22,28 +23,12 @@ TRACKING_SCHEMES = (
     "uc",
 )
 
-# A password may hold a raw `@`, `/` or even `?`: everything up to the last `@` is taken for it.
-_USER_INFO = re.compile(r"(?P<head>[A-Za-z][\w+.-]*://[^/?#\s:@]*):(?:[^\s?#]*|\S*)@")
-_SECRET_QUERY = re.compile(
-    r"(?i)(?P<head>[?&;][\w.-]*(?:password|passwd|pwd|secret|token|access_?key|api_?key|signature|sig)=)[^&;#\s]*"
-)
-
-
-def mask_url(url: str) -> str:
-    """The URL with its password, and whatever else is secret in it, as `***`.
-
-    Args:
-        url: any URL or path; text without a secret comes back as it is.
-    """
-    masked = _USER_INFO.sub(lambda found: f"{found['head']}:***@", url)
-    return _SECRET_QUERY.sub(lambda found: f"{found['head']}***", masked)
-
 
 def ledger_fault(url: str, where: str = "ledger") -> Fault | None:
     """What is visibly wrong with a ledger's URL: SQLite or PostgreSQL, with a place to keep it."""
     scheme, mark, _ = url.partition("://")
     if not mark:
-        return Fault(where, f"{mask_url(url)} is not a database URL", "Write sqlite:///automl.db")
+        return Fault(where, "not a database URL", "Write sqlite:///automl.db")
     if scheme.partition("+")[0] not in LEDGER_DIALECTS:
         return _scheme_fault(where, scheme, LEDGER_DIALECTS)
     return _sqlite_fault(where, url)
@@ -55,7 +40,7 @@ def tracking_fault(url: str, where: str = "tracking.uri") -> Fault | None:
     if url == "databricks":
         return None
     if not mark or scheme == "file":
-        what = f"{mask_url(url)} is not a tracking server's or a database's URL"
+        what = "not a tracking server's or a database's URL"
         return Fault(where, what, "Write sqlite:///mlflow.db or http://HOST:5000")
     if scheme.partition("+")[0] not in TRACKING_SCHEMES:
         return _scheme_fault(where, scheme, TRACKING_SCHEMES)
@@ -67,7 +52,7 @@ def storage_fault(url: str, where: str = "storage") -> Fault | None:
     found = re.match(r"([a-z][a-z0-9+]+):/(?!/)(.*)", url)
     if found is None:
         return None
-    return Fault(where, f"{mask_url(url)} has one slash after its scheme", f"Write {found[1]}://{found[2]}")
+    return Fault(where, f"one slash after {found[1]}:", f"Write {found[1]}://...")
 
 
 def _scheme_fault(where: str, scheme: str, valid: Sequence[str]) -> Fault:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher, get_close_matches
@@ -11,6 +12,12 @@ from typing import Any
 from automl.errors import Fault, InputError
 
 Spot = tuple[str | int, ...]
+
+# A password may hold a raw `@`, `/` or even `?`: everything up to the last `@` is taken for it.
+_USER_INFO = re.compile(r"(?P<head>[A-Za-z][\w+.-]*://[^/?#\s:@]*):(?:[^\s?#]*|\S*)@")
+_SECRET_QUERY = re.compile(
+    r"(?i)(?P<head>[?&;][\w.-]*(?:password|passwd|pwd|secret|token|access_?key|api_?key|signature|sig)=)[^&;#\s]*"
+)
 
 
 def near(word: Any, options: Iterable[str]) -> str | None:
@@ -42,9 +49,19 @@ def unknown(word: Any, options: Iterable[str], what: str = "unknown") -> tuple[s
     return what, f"Use one of: {', '.join(names)}" if names else "Remove it"
 
 
+def mask_url(url: str) -> str:
+    """The URL with its password, and whatever else is secret in it, as `***`.
+
+    Args:
+        url: any URL or path; text without a secret comes back as it is.
+    """
+    masked = _USER_INFO.sub(lambda found: f"{found['head']}:***@", url)
+    return _SECRET_QUERY.sub(lambda found: f"{found['head']}***", masked)
+
+
 def show(value: Any) -> str:
-    """A value as a fault shows it: short, on one line."""
-    text = " ".join(repr(value).split())
+    """A value as a fault shows it: short, on one line, without passwords."""
+    text = mask_url(" ".join(repr(value).split()))
     return text if len(text) <= 80 else text[:77] + "..."
 
 

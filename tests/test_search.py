@@ -92,7 +92,7 @@ def test_what_is_left_out_is_named() -> None:
             lambda: Trainer("keras", "a:b", "a:b", {"f": open}),
             ["<built-in function open> is not a JSON value"],
         ),
-        (lambda: Tracking("mlruns"), ["mlruns is not a tracking server's or a database's URL"]),
+        (lambda: Tracking("mlruns"), ["not a tracking server's or a database's URL"]),
     ],
 )
 def test_each_part_is_checked_when_it_is_made(make: Any, whats: list[str]) -> None:
