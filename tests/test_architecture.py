@@ -70,7 +70,7 @@ FLOORS: list[tuple[str, ...]] = [
     # The programs of the child processes, which pick their adapter by name.
     ("worker", "trackers.__main__", "export.__main__"),
     ("sweep", "desk", "plan", "run", "deep", "lookup"),
-    ("door", "board", "console", "doctor", "cli", ""),
+    ("door", "board", "console", "doctor", "cli", "__main__", ""),
 ]
 
 # Which files are one adapter. Two adapters never import each other, bases and these aside.
