@@ -10,10 +10,12 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import sys
 import tempfile
 import warnings
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from automl.engines.base import Capacity, Desk, Engine
 from automl.errors import AutoMLError, Fault, InputError
@@ -61,6 +63,7 @@ class RayTune(Engine):
             if local:
                 _start_local()
             else:
+                _knock(str(self._address))
                 ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             first = str(error).strip().splitlines()[0]
@@ -156,6 +159,13 @@ def _start_local() -> None:
         logging_level=logging.ERROR,
         object_store_memory=200 * 1024 * 1024,
     )
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nothing listens at HOST:PORT: Ray would go on trying for minutes."""
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    if parts.hostname and parts.port:
+        socket.create_connection((parts.hostname, parts.port), timeout=5).close()
 
 
 def _unreachable(address: str | None, why: str) -> Fault:
