@@ -207,7 +207,9 @@ class History:
         trial.ended_s = event.time_s
 
     def _published(self, event: Event) -> None:
-        self.published = {**dict(event.data), "trial": event.trial}
+        before = self.published or {}
+        same = before if before.get("trial") == event.trial else {}
+        self.published = {**same, **event.data, "trial": event.trial}
 
 
 def best_trials(trials: Iterable[Trial], directions: Sequence[str]) -> list[Trial]:
@@ -281,7 +283,8 @@ def objectives_of(history: History) -> list[dict[str, Any]]:
 
 def _best(history: History, trial: Trial) -> dict[str, Any]:
     published = history.published or {}
-    model = published.get("model") if published.get("trial") == trial.number else None
+    mine = published if published.get("trial") == trial.number else {}
+    model = mine.get("model") or mine.get("path")  # without a tracking server, the verified folder
     return {"number": trial.number, "values": trial.values, "params": trial.params, "model": model}
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -143,6 +143,7 @@ class _Driver:
         self._takes = takes
         self._follower: Any = None
         self._signal: int | None = None
+        self._skippable = False
 
     def drive(self, changed: bool) -> Outcome:
         from automl.brain import Brain
@@ -165,7 +166,7 @@ class _Driver:
         try:
             with self._signals():
                 self._run_engine()
-            return self._close()
+                return self._close()
         finally:
             if self._follower:
                 self._follower.close()
@@ -193,10 +194,20 @@ class _Driver:
     def _close(self) -> Outcome:
         ending = self._desk.conclude()
         if self._signal is None:
-            self._publish()
+            self._unless_interrupted(self._publish)
         self._append(Event("closed", data={"state": ending.state, "reason": ending.reason}))
-        self._catch_up()
+        self._unless_interrupted(self._catch_up)
         return Outcome(self._plan, self.history, ending.state, ending.reason, self._signal)
+
+    def _unless_interrupted(self, act: Callable[[], None]) -> None:
+        """Packing and catching up take a while and lose nothing: a signal skips what is left of them."""
+        self._skippable = True
+        try:
+            act()
+        except KeyboardInterrupt:
+            self._view.say("skipped the rest; the same command does it later")
+        finally:
+            self._skippable = False
 
     # --- opening ---------------------------------------------------------------------------
 
@@ -279,6 +290,9 @@ class _Driver:
                 signal.signal(each, handler)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
+        if self._skippable:
+            self._signal, self._skippable = number, False
+            raise KeyboardInterrupt
         if self._signal is not None:
             self._desk.cut()
             return

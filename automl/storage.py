@@ -50,7 +50,7 @@ class TrialFolder:
         if self.remote and self.log.exists():
             _filesystem(self.url).put_file(str(self.log), join(self.url, "log.txt"))
 
-    def put(self, kind: str, step: int, write: Callable[[Path], None]) -> str:
+    def put(self, kind: str, step: int, write: Callable[[Path], object]) -> str:
         """Write a folder whole, then forget the older ones of its kind (of checkpoints, all but one).
 
         Args:
@@ -203,6 +203,7 @@ def remove(place: str) -> None:
 
 def probe(storage: str, name: str) -> str | None:
     """Whether the storage can be written; None, or what is wrong. Leaves nothing behind."""
+    folder = Path(local_path(storage)).absolute()
     try:
         if is_remote(storage):
             files = _filesystem(storage)
@@ -210,13 +211,15 @@ def probe(storage: str, name: str) -> str | None:
             files.pipe_file(file, b"")
             files.rm(file)
             return None
-        folder = Path(local_path(storage)).absolute()
         while not folder.exists():
             folder = folder.parent
         if not folder.is_dir():
             return f"{folder} is no folder"
         with tempfile.TemporaryFile(dir=folder):
             return None
+    except OSError as error:
+        what = error.strerror or str(error)
+        return mask_url(what if is_remote(storage) else f"{folder}: {what}")
     except Exception as error:  # each fsspec backend raises its own vendor's exceptions
         return mask_url(f"{type(error).__name__}: {error}")
 

@@ -261,3 +261,25 @@ class FleetingServer:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def test_ctrl_c_while_the_winner_is_packed_leaves_an_ended_search(root: Path) -> None:  # noqa: F811
+    said: list[str] = []
+
+    class Interrupting(Silent):
+        def say(self, text: str) -> None:
+            said.append(text)
+            if text.startswith("packing"):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    search = load("search_spaces/tiny_lightning.yaml")
+    outcome = run(search, "local", view=Interrupting())
+    assert outcome.exit_code == 130
+    assert history(root, search.name).state(driver_alive=False) == ("ENDED", "budget.trials")
+    assert outcome.history.published is None
+    # The same command does what is left: nothing is trained, the winner is packed.
+    again = run(search, "local")
+    assert again.exit_code == 0
+    assert states(again) == states(outcome)
+    assert Path(again.history.published["path"]).is_dir()  # type: ignore[index]
+    assert show(again.history, driver_alive=False)["best"]["model"] == again.history.published["path"]  # type: ignore[index]

@@ -34,7 +34,8 @@ def train(
     """Train one classifier, reporting val_accuracy and train_accuracy after every epoch.
 
     Args:
-        trial: what the search gives: `report`, `seed`, `load_checkpoint`, `save_checkpoint`.
+        trial: what the search gives: `report`, `seed`, `finished`, `load_checkpoint`,
+            `save_checkpoint`, `save_model`.
         path: images; see `trainers.images`.
         epochs: passes over the training images.
         components: how many random features.
@@ -70,7 +71,9 @@ def train(
         )
         if trial.finished:  # the search's target is reached: this is the model
             break
-    return make_pipeline(features, classifier)
+    model = make_pipeline(features, classifier)
+    trial.save_model(model, example=x[held][:4])
+    return model
 
 
 def _save(trial: Any, epoch: int, classifier: SGDClassifier) -> None:

@@ -33,6 +33,7 @@ class Trial:
         self.seed = handle.task.seed
         self.resources = dict(handle.task.resources)
         self.finished = False
+        self._saved: int | None = None
 
     def report(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Report metrics; blocks until the driver has written them down.
@@ -69,14 +70,29 @@ class Trial:
             self._step, lambda target: shutil.copytree(folder, target, dirs_exist_ok=True)
         )
 
-    def save_model(self, estimator: Any) -> None:
-        """Keep a scikit-learn estimator as this trial's model; returning it does the same."""
-        self._handle.save_weights(self._step, lambda folder: self._write(estimator, folder))
+    def save_model(self, estimator: Any, example: Any = None) -> None:
+        """Keep a scikit-learn estimator as this trial's model; returning it does the same.
 
-    def _write(self, estimator: Any, folder: Path) -> None:
+        Args:
+            estimator: fitted.
+            example: some rows of input, an array [rows, features]; the published model's signature
+                is made from it. Without one, rows of zeros in float64 stand in.
+        """
+        self._saved = self._step
+        self._handle.save_weights(self._step, lambda folder: self._write(estimator, example, folder))
+
+    @property
+    def saved(self) -> bool:
+        """Whether a model of the last step is kept already."""
+        return self._saved == self._step
+
+    def _write(self, estimator: Any, example: Any, folder: Path) -> None:
+        import numpy as np
         import skops.io
 
         skops.io.dump(estimator, folder / _MODEL)
+        if example is not None:
+            np.savez(folder / "example.npz", x=np.asarray(example))
         write_meta(folder, self._handle.task, self._step, self._last)
 
 
@@ -98,7 +114,8 @@ class Function(Framework):
     def train(self, handle: Handle, model: Any, data: Any) -> None:
         trial = Trial(handle)
         returned = model(trial, **handle.task.arguments.get("model", {}))
-        if returned is not None and hasattr(returned, "get_params") and hasattr(returned, "predict"):
+        fitted = hasattr(returned, "get_params") and hasattr(returned, "predict")
+        if fitted and not trial.saved:
             trial.save_model(returned)
 
     def load(self, model: Any, arguments: Mapping[str, Any], folder: Path) -> Any:
