@@ -210,7 +210,7 @@ def table(measured: Mapping[str, Sequence[Facts]]) -> str:
             f"| ask, ms a trial | {cell('driver', 'ask_100_ms', 1)} | {cell('driver', 'ask_1000_ms', 1)} |",
             f"| append and tell, ms a trial | {cell('driver', 'tell_100_ms', 1)} "
             f"| {cell('driver', 'tell_1000_ms', 1)} |",
-            f"| memory at most, MB | | {cell('driver', 'memory_mb')} |",
+            f"| memory at most, without Ray, MB | | {cell('driver', 'memory_mb')} |",
         ]
     return "\n".join(lines)
 
