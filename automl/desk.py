@@ -75,6 +75,7 @@ class Desk:
         self._running: dict[int, int] = {}
         self._waiting = deque(sorted(t.number for t in history.of_state(State.WAITING)))
         self._exhausted = False
+        self._reached: int | None = None
         self._before_s, self._begun_s = history.alive_s, time.monotonic()
         self._sweep = Sweep(search, setting.storage)
         self._since_best = 0
@@ -227,6 +228,7 @@ class Desk:
         self._append(reported)
         if not self.stopping and self._target_reached(metrics):
             self.stop("ENDED", "target")
+            self._reached = task.trial  # complete from here on, even if its worker dies while it packs
             return Answer.FINISH
         return self._go_on()
 
@@ -265,7 +267,7 @@ class Desk:
         }
         ended = Event("ended", task.trial, task.attempt, data)
         outcome = message["outcome"]
-        if outcome == "complete":
+        if outcome == "complete" or task.trial == self._reached:
             self._complete(task, ended)
         elif outcome == "pruned":
             self._finish(task.trial, State.PRUNED, before=[ended], reason="pruned by its trainer")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from automl.engines.local import Local
 from automl.errors import InputError
 from automl.events import Event, State
 from automl.plan import Plan
@@ -261,3 +265,68 @@ def test_no_process_is_left_after_a_search(engine: str, root: Path) -> None:
     psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=10)
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
     assert os.getpid() not in pids
+
+
+def test_a_killed_ray_actor_costs_one_attempt_that_is_not_counted(ray_cluster: None, root: Path) -> None:
+    killed: list[int] = []
+
+    def kill_the_actor(event: Event) -> None:
+        if event.kind == "reported" and not killed:
+            worker = psutil.Process(outcomes[0].trials[event.trial].attempts[-1].pid)
+            killed.append(worker.ppid())
+            os.kill(worker.ppid(), signal.SIGKILL)
+
+    outcomes: list[Any] = []
+
+    class Killer(Watcher):
+        def begin(self, plan: Plan, history: Any, slots: int) -> None:
+            outcomes.append(history)
+
+    search = a_search("resumes", trials=3, retries=0, **{"model.steps": 20, "model.sleep": 0.05})
+    outcome = run(search, "ray", view=Killer(kill_the_actor))
+    assert states(outcome) == {"COMPLETE": 3}
+    lost = [t for t in outcome.history.trials.values() if t.attempts[0].outcome == "lost"]
+    assert len(lost) == 1
+    assert [report.step for report in lost[0].reports] == list(range(1, 21))
+
+
+def test_a_search_joins_a_cluster_by_its_address_and_leaves_it_running(ray_cluster: None, root: Path) -> None:
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    file = root / "search_spaces" / "quadratic.yaml"
+    command = [sys.executable, "-m", "automl", "search", str(file), "--set", "budget.trials=2"]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    for way, more in ((["--address", address], {}), ([], {"RAY_ADDRESS": address})):
+        name = f"joined-{len(way)}"
+        said = subprocess.run(
+            [*command, "--set", f"name={name}", *way],
+            cwd=root,
+            env={**env, **more},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert said.returncode == 0, said.stderr
+        assert "best: trial" in said.stdout
+    assert ray.cluster_resources()["CPU"] > 0
+
+
+def test_a_slot_with_a_gpu_sees_that_gpu_alone_and_keeps_one_framework(root: Path) -> None:
+    # No GPU is needed to see what a worker would be shown: two halves of GPU 6, and GPU 7.
+    engine = Local(str(root), cpus=4, gpus=["6", "7"])
+    assert engine.capacity(1, 0.5).slots == 4
+    assert engine.capacity(1, 1).slots == 2
+    assert engine.capacity(1, 2).slots == 1
+    seen: dict[int, str] = {}
+
+    def look(event: Event) -> None:
+        if event.kind == "started":
+            environment = psutil.Process(event.data["pid"]).environ()
+            seen[event.data["pid"]] = environment["CUDA_VISIBLE_DEVICES"]
+            assert environment["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+
+    search = a_search(trials=8, resources=Resources(gpus=0.5), **{"model.sleep": 0.2})
+    outcome = run(search, engine, view=Watcher(look))
+    assert states(outcome) == {"COMPLETE": 8}
+    assert sorted(seen.values()) == ["6", "6", "7", "7"]

@@ -13,6 +13,7 @@ import secrets
 import socket
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -32,6 +33,9 @@ _QUIET = {
 }
 
 
+NODES_S = 5.0
+
+
 class RayTune(Engine):
     """Runs trials on Ray.
 
@@ -46,6 +50,8 @@ class RayTune(Engine):
         self._root, self._address = root, address or os.environ.get("RAY_ADDRESS")
         self._key = f"automl/{secrets.token_hex(8)}"
         self._mine = False
+        self._known: list[Mapping[str, float]] = []
+        self._asked_s = float("-inf")
 
     def start(self) -> None:
         for key, value in _QUIET.items():
@@ -71,9 +77,7 @@ class RayTune(Engine):
         self._mine = True
 
     def capacity(self, cpus: float, gpus: float) -> Capacity:
-        import ray
-
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        nodes = self._nodes()
         slots = sum(_slots(node, cpus, gpus) for node in nodes)
         every = [(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes]
         return Capacity(
@@ -83,6 +87,15 @@ class RayTune(Engine):
             max((c for c, _ in every), default=0.0),
             max((g for _, g in every), default=0.0),
         )
+
+    def _nodes(self) -> list[Mapping[str, float]]:
+        """What each node has. Asked anew every few seconds: nodes come and go, but not between two trials."""
+        import ray
+
+        if time.monotonic() - self._asked_s > NODES_S:
+            self._known = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            self._asked_s = time.monotonic()
+        return self._known
 
     def run(self, desk: Desk) -> None:
         if desk.done:
