@@ -134,6 +134,12 @@ class ReportScheduler(FIFOScheduler):
         self._bridge.hear(trial.trial_id, json.loads(result[_MESSAGES]))
         return str(TrialScheduler.CONTINUE)
 
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict) -> None:
+        """Tune keeps running averages of every ended trial, some 40 KB each; nobody asks for them."""
+        trial.run_metadata.metric_analysis.clear()
+        trial.run_metadata.metric_n_steps.clear()
+        trial.run_metadata.invalidate_cache()
+
 
 class Attempt(tune.Trainable):
     """A thin, warm actor around a Host. Each step returns within a second, empty-handed if need be."""
