@@ -67,7 +67,9 @@ def _verb(function: Callable[..., int | None]) -> Callable[..., None]:
 def _code(function: Callable[[], int | None]) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        return function() or 0
+        code = function() or 0
+        sys.stdout.flush()  # here, where a reader that has left is no crash
+        return code
     except (InputError, LeaseHeld) as error:
         _say(str(error))
         return 2

@@ -74,11 +74,12 @@ class BestTrial:
         if not self._weights:
             mend = "return a scikit-learn estimator from the callable, or call trial.save_model"
             raise StorageError(f"trial {self.number} kept no weights; {mend}")
-        with tempfile.TemporaryDirectory(prefix="automl-") as scratch, _importable(self._root):
+        with tempfile.TemporaryDirectory(prefix="automl-") as scratch:
             folder = storage.fetch(self._weights, Path(scratch))
             meta = json.loads((folder / "meta.json").read_text())
-            model = project.resolve_address(meta["model"])
-            return framework(self._framework).load(model, meta["arguments"], folder)
+            with _importable(self._root, meta["model"]):
+                model = project.resolve_address(meta["model"])
+                return framework(self._framework).load(model, meta["arguments"], folder)
 
 
 class Result:
@@ -234,8 +235,17 @@ def _later_faults(search: Search, deep: bool) -> list[Fault]:
 
 
 @contextlib.contextmanager
-def _importable(root: Path) -> Iterator[None]:
-    """The project's folder at the front of the path while its code is imported."""
+def _importable(root: Path, address: str) -> Iterator[None]:
+    """The project's folder at the front of the path while its code is imported.
+
+    Every project calls its package `trainers`: one that was imported from another project makes room.
+    """
+    package = address.partition(":")[0].partition(".")[0]
+    loaded = sys.modules.get(package)
+    places = [Path(place) for place in getattr(loaded, "__path__", [])]
+    if loaded is not None and places and not any(place.is_relative_to(root) for place in places):
+        for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+            del sys.modules[name]
     sys.path.insert(0, str(root))
     try:
         yield
