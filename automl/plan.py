@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from automl import project, storage
 from automl.engines.base import Engine
@@ -143,13 +144,24 @@ def probe_tracking(uri: str) -> str | None:
     import urllib.request
 
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=5):
+        with urllib.request.urlopen(_health(uri), timeout=5):
             return None
     except urllib.error.HTTPError as error:
         # Anything that answers is a server; one behind a login answers 401 here and is asked later.
         return None if error.code in (401, 403, 404) else f"HTTP {error.code}"
     except (OSError, ValueError) as error:
         return str(getattr(error, "reason", error))
+
+
+def _health(uri: str) -> str:
+    """A tracking server's own health page, without the login that a URI may carry.
+
+    urllib takes a login for a part of the host's name; the page is open, or it answers 401.
+    """
+    parts = urlsplit(uri)
+    return urlunsplit(
+        (parts.scheme, parts.netloc.rpartition("@")[2], f"{parts.path.rstrip('/')}/health", "", "")
+    )
 
 
 def versions() -> dict[str, str]:

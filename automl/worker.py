@@ -39,6 +39,9 @@ from automl.storage import TrialFolder, fetch, folders
 STOP_GRACE_S = 10.0
 # A checkpoint is due when so much time has passed, and again twenty times what the last one cost.
 CHECKPOINT_S = 5.0
+# A trainer that leaves by these has failed by its own code, as with any other exception; the worker
+# itself is deaf to Ctrl-C, so it is never one of the terminal's.
+_LEAVING = (SystemExit, KeyboardInterrupt)
 _PR_SET_PDEATHSIG = 1
 
 
@@ -195,7 +198,7 @@ class Worker:
             handle = TrialHandle(self._link, task, files, checkpoint)
             outcome = self._train(handle)
             return {"outcome": outcome, "weights": _kept(handle, files), "reports": handle.reports}
-        except Exception as error:
+        except (Exception, *_LEAVING) as error:
             traceback.print_exc()
             return _failed(error)
 
@@ -230,7 +233,7 @@ class Worker:
                         project.resolve_address(trainer[part]), trainer["framework"]
                     )
                 found["fit"] = vendor.fit_signature()
-            except Exception as error:
+            except (Exception, *_LEAVING) as error:
                 found["error"] = found["error"] or {"part": part, "text": _line(error)}
         return found
 
@@ -242,7 +245,7 @@ def _kept(handle: TrialHandle, files: TrialFolder) -> str | None:
     return next(reversed(folders(files.url, "weights")), None)
 
 
-def _failed(error: Exception) -> dict[str, Any]:
+def _failed(error: BaseException) -> dict[str, Any]:
     trace = "".join(traceback.format_exception(error))
     # A storage that cannot be reached is this machine's fault, not the trainer's.
     cause = "machine" if isinstance(error, StorageError) else "code"

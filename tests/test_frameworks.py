@@ -386,6 +386,29 @@ def test_an_estimator_that_a_callable_returns_is_kept(function: Run) -> None:
 # --- Lightning -------------------------------------------------------------------------------
 
 
+def test_a_callable_that_calls_exit_has_failed_by_itself_and_its_worker_lives(function: Run) -> None:
+    attempt = function(model="trainers.probe_function:leaves")
+    assert attempt.ended["cause"] == "code"
+    assert attempt.ended["error"] == "SystemExit: no data today"
+    assert function(trial=1).of("started")[0]["warm"] is True
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"metrics": {"loss": 1.0}, "step": 0}, "step is 0, steps count from 1"),
+        ({"metrics": {"loss": "low"}}, "loss is 'low'; give one number"),
+        ({"metrics": 3.0}, "3.0 is no mapping"),
+    ],
+)
+def test_a_report_that_cannot_be_one_is_told_how_to_be(
+    function: Run, given: dict[str, Any], told: str
+) -> None:
+    attempt = function(model="trainers.probe_function:misreports", model_=given)
+    assert attempt.ended["error"].startswith("ValueError: trial.report: ")
+    assert told in attempt.ended["error"]
+
+
 def test_a_learning_rate_that_follows_a_metric_survives_a_stop(lightning: Run) -> None:
     changes = {
         "model": "trainers.probe_lightning:PlateauNet",

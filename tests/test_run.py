@@ -21,6 +21,7 @@ from sqlalchemy.engine import make_url
 from automl.errors import LeaseHeld
 from automl.events import Event, State
 from automl.ledger import Ledger
+from automl.plan import probe_tracking
 from automl.results import History, show
 from automl.run import Outcome, Silent, run
 from automl.search import Objective
@@ -240,6 +241,14 @@ def test_a_tracking_server_that_goes_away_neither_stops_nor_slows_trials(
     outcome = run(search, "local", view=Watching())
     assert states(outcome) == {"COMPLETE": 12}
     assert any("brings it up to date" in text for text in said)
+
+
+def test_a_tracking_uri_that_carries_a_login_is_found_to_answer() -> None:
+    server = FleetingServer()
+    try:
+        assert probe_tracking(server.url.replace("http://", "http://me:s3cr3t-pw@")) is None
+    finally:
+        server.close()
 
 
 class FleetingServer:

@@ -45,11 +45,12 @@ class Trial:
         Raises:
             TrialPruned, TrialStopped: the trial ends here; let it pass.
             TrialFinished: the report before had reached the target, and this one came all the same.
+            ValueError: the step is below 1, or a metric is no number.
         """
         if self.finished:
             raise TrialFinished
-        self._step = self._step + 1 if step is None else int(step)
-        self._last = {name: float(value) for name, value in metrics.items()}
+        self._step = self._step + 1 if step is None else _step(step)
+        self._last = _numbers(metrics)
         answer = self._handle.tell(self._last, self._step)
         self.finished = answer is Answer.FINISH
         if answer is Answer.END:
@@ -94,6 +95,25 @@ class Trial:
         if example is not None:
             np.savez(folder / "example.npz", x=np.asarray(example))
         write_meta(folder, self._handle.task, self._step, self._last)
+
+
+def _step(step: int) -> int:
+    if step < 1:
+        raise ValueError(f"trial.report: step is {step}, steps count from 1; give step + 1, or leave it out")
+    return int(step)
+
+
+def _numbers(metrics: Mapping[str, float]) -> dict[str, float]:
+    if not isinstance(metrics, Mapping):
+        raise ValueError(f"trial.report: {metrics!r} is no mapping; give names with numbers: {{'loss': 0.1}}")
+    return {name: _number(name, value) for name, value in metrics.items()}
+
+
+def _number(name: str, value: float) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"trial.report: {name} is {value!r}; give one number") from None
 
 
 class Function(Framework):
