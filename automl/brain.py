@@ -25,6 +25,7 @@ from optuna.trial import TrialState
 from automl.errors import LedgerError
 from automl.events import Event, State
 from automl.grid import Grid
+from automl.results import objectives_in
 from automl.samplers import (
     SHARE_HORIZON_TRIALS,
     STARTUP_TRIALS,
@@ -102,6 +103,7 @@ class Brain:
         self._ended: Counter[TrialState] = Counter()
         self._condemned: set[int] = set()
         self._strangers: set[int] = set()
+        self._foreign = False
 
     # --- live ------------------------------------------------------------------------------
 
@@ -172,19 +174,27 @@ class Brain:
 
     # --- rebuilding ------------------------------------------------------------------------
 
+    @property
+    def strangers(self) -> list[int]:
+        """Recorded trials that have no place in this search: another space's, or other objectives'."""
+        return sorted(self._strangers)
+
     def replay(self, events: Iterable[Event]) -> None:
         """Rebuilds the study from a ledger; before the first ask.
 
-        Trials that do not fit the space (it was changed) keep their numbers and teach nothing.
+        Trials that do not fit (the space or the objectives were changed) keep their numbers and
+        teach nothing.
 
         Args:
-            events: in the ledger's order; asked, reported and finished are used.
+            events: in the ledger's order; opened, asked, reported and finished are used.
 
         Raises:
             LedgerError: trial numbers are missing.
         """
         for event in events:
             number = event.trial
+            if event.kind == "opened":
+                self._foreign = self._other_objectives(event.data.get("spec") or {})
             if number is None:
                 continue
             if event.kind == "asked":
@@ -192,7 +202,19 @@ class Brain:
             elif event.kind == "reported" and not event.data.get("repeat"):
                 self._replay_reported(number, event.data)
             elif event.kind == "finished":
-                self.tell(number, State(event.data["state"]), event.data.get("values"))
+                self._replay_finished(number, event.data)
+
+    def _other_objectives(self, spec: Mapping[str, Any]) -> bool:
+        recorded = objectives_in(spec)
+        metrics = [objective.metric for objective in self._search.objectives]
+        return bool(recorded) and [objective["metric"] for objective in recorded] != metrics
+
+    def _replay_finished(self, number: int, data: Mapping[str, Any]) -> None:
+        if not self._foreign:
+            self.tell(number, State(data["state"]), data.get("values"))
+            return
+        self.tell(number, State.FAILED, None)
+        self._strangers.add(number)
 
     def _replay_asked(self, number: int, data: Mapping[str, Any]) -> None:
         if number != self._asked:

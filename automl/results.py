@@ -40,7 +40,11 @@ class Attempt:
 
 @dataclass(slots=True)
 class Trial:
-    """One point of the space and all that happened to it."""
+    """One point of the space and all that happened to it.
+
+    `values` are what it is worth in the search as it is now: None where that was changed, by
+    `--continue`, into one that this trial does not fit. `told` are those that it ended with.
+    """
 
     number: int
     params: dict[str, Any]
@@ -50,6 +54,7 @@ class Trial:
     asked_s: float
     state: State = State.WAITING
     values: list[float] | None = None
+    told: list[float] | None = None
     step: int | None = None
     reports: list[Report] = field(default_factory=list)
     steps: set[int] = field(default_factory=set)
@@ -135,6 +140,9 @@ class History:
 
     def _opened(self, event: Event) -> None:
         self.sessions.append(Session(dict(event.data), event.time_s, event.time_s))
+        strangers = frozenset(event.data.get("strangers", ()))
+        for trial in self.trials.values():
+            trial.values = None if trial.number in strangers else trial.told
 
     def _closed(self, event: Event) -> None:
         self.sessions[-1].closed = dict(event.data)
@@ -202,7 +210,8 @@ class History:
     def _finished(self, event: Event) -> None:
         trial, data = self._trial(event), event.data
         self._move(trial, State(data["state"]))
-        trial.values, trial.step = data.get("values"), data.get("step")
+        trial.values = trial.told = data.get("values")
+        trial.step = data.get("step")
         trial.error, trial.reason = data.get("error"), data.get("reason")
         trial.ended_s = event.time_s
 
@@ -277,7 +286,12 @@ def show(history: History, driver_alive: bool) -> dict[str, Any]:
 
 def objectives_of(history: History) -> list[dict[str, Any]]:
     """The objectives as plain mappings, from the recorded search."""
-    objective = (history.spec or {}).get("objective", [])
+    return objectives_in(history.spec or {})
+
+
+def objectives_in(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The objectives of a search that was written as plain data; none where it names none."""
+    objective = spec.get("objective") or []
     return [dict(o) for o in (objective if isinstance(objective, list | tuple) else [objective])]
 
 

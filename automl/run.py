@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -157,8 +157,9 @@ class _Driver:
         brain = Brain(search)
         brain.replay(events)
         del events
-        self._append(Event("opened", data=self._opening()))
+        self._append(Event("opened", data={**self._opening(), "strangers": brain.strangers}))
         self._reclaim()
+        self._turn_away(brain.strangers)
         self._follow()
         setting = Setting(str(self._plan.root), self._plan.storage, self._takes)
         self._desk = Desk(search, brain, self.history, self._lease, setting, self._slots, self._seen)
@@ -238,6 +239,14 @@ class _Driver:
         for trial in self.history.of_state(State.RUNNING):
             data = {"outcome": "lost", "error": "its driver died", "again": True}
             self._append(Event("ended", trial.number, len(trial.attempts), data))
+
+    def _turn_away(self, strangers: Sequence[int]) -> None:
+        """What waits but is no point of the changed search can never be trained in it."""
+        error = "it is no point of the search as it was changed"
+        for trial in self.history.of_state(State.WAITING):
+            if trial.number in strangers:
+                data = {"state": str(State.FAILED), "error": error, "reason": "changed"}
+                self._append(Event("finished", trial.number, None, data))
 
     def _follow(self) -> None:
         from automl.trackers import base as trackers

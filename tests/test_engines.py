@@ -18,6 +18,7 @@ from automl.engines.local import Local
 from automl.errors import InputError
 from automl.events import Event, State
 from automl.plan import Plan
+from automl.results import show
 from automl.run import Outcome, Silent, run
 from automl.search import Budget, Objective, Resources, Search, Trainer
 from automl.space import Float
@@ -212,23 +213,19 @@ def test_the_target_ends_the_search_and_only_its_trial_is_complete(engine: str, 
 
 
 def test_a_stopped_search_goes_on_from_its_checkpoints_to_exactly_its_budget(engine: str, root: Path) -> None:
-    search = a_search(
-        "resumes", trials=3, budget=Budget(trials=3, time=2.5), **{"model.steps": 40, "model.sleep": 0.1}
-    )
-    first = run(search, engine)
+    constants = {"model.steps": 30, "model.sleep": 0.1}
+    first = run(a_search("resumes", budget=Budget(trials=3, time=2.0), **constants), engine)
     assert first.reason == "budget.time"
     waiting = first.history.of_state(State.WAITING)
     assert waiting
     assert all(trial.attempts[-1].outcome == "stopped" for trial in waiting)
-    second = run(
-        a_search("resumes", trials=3, **{"model.steps": 40, "model.sleep": 0.0}), engine, changed=True
-    )
+    second = run(a_search("resumes", trials=3, **constants), engine)
     assert states(second) == {"COMPLETE": 3}
     for number in (trial.number for trial in waiting):
         trial = second.history.trials[number]
         assert trial.attempts[-1].number == 2
         assert trial.reports[-1].metrics["first"] > 1
-        assert [report.step for report in trial.reports] == list(range(1, 41))
+        assert [report.step for report in trial.reports] == list(range(1, 31))
 
 
 def test_an_ended_search_run_again_does_nothing_more(engine: str, root: Path) -> None:
@@ -251,6 +248,35 @@ def test_a_changed_space_is_refused_with_the_difference(engine: str, root: Path)
         states(run(a_search(trials=2, space={"model.x": Float(-2.0, 1.0)}), engine, changed=True))["COMPLETE"]
         == 2
     )
+
+
+def test_trials_that_do_not_fit_a_changed_search_are_kept_and_not_ranked(root: Path) -> None:
+    run(a_search(trials=3), "local")
+    narrow = a_search(trials=5, space={"model.x": Float(3.0, 4.0)})
+    narrowed = run(narrow, "local", changed=True)
+    assert states(narrowed) == {"COMPLETE": 5}
+    assert narrowed.best[0].number in (3, 4)
+    two = a_search(
+        "two_objectives",
+        trials=7,
+        space={"model.x": Float(3.0, 4.0)},
+        objective=[Objective("near", "minimize"), Objective("far", "minimize")],
+    )
+    both = run(two, "local", changed=True)
+    assert {trial.number for trial in both.best} <= {5, 6}
+    assert [t["values"] for t in show(both.history, False)["trials"][:5]] == [None] * 5
+    again = run(a_search(trials=9), "local", changed=True)
+    assert again.best[0].number not in (3, 4, 5, 6)
+    assert states(again) == {"COMPLETE": 9}
+
+
+def test_a_waiting_trial_that_a_changed_space_has_no_place_for_is_given_up(root: Path) -> None:
+    slow, one = {"model.sleep": 0.1, "model.steps": 50}, Resources(parallel=1)
+    run(a_search("resumes", budget=Budget(trials=3, time=1.0), resources=one, **slow), "local")
+    changed = a_search("resumes", trials=2, space={"model.x": Float(3.0, 4.0)}, resources=one)
+    outcome = run(changed, "local", changed=True)
+    assert states(outcome) == {"COMPLETE": 1, "FAILED": 1}
+    assert outcome.history.trials[0].error == "it is no point of the search as it was changed"
 
 
 def test_what_no_node_can_give_is_refused_before_anything_runs(engine: str, root: Path) -> None:

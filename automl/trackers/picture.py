@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from automl.events import FINAL, Event, State
-from automl.results import Attempt, History, Report, Trial
+from automl.results import Attempt, History, Report, Trial, best_trials
 from automl.urls import mask_url
 
 FINISHED, KILLED, FAILED, RUNNING, SCHEDULED = "FINISHED", "KILLED", "FAILED", "RUNNING", "SCHEDULED"
@@ -81,10 +81,18 @@ class Picture:
                 self._note_best(event, changes)
         elif event.kind == "opened":
             self.opened, changes.opened = dict(event.data), True
+            if event.data.get("strangers"):
+                self._judge_anew()
         elif event.kind == "closed":
             changes.closed = True
         elif event.kind == "published" and event.data.get("path") and not event.data.get("model"):
             changes.published.append(event)
+
+    def _judge_anew(self) -> None:
+        """The search was changed, and what was the best may have no place in it any more."""
+        directions = [objective["direction"] for objective in self.objectives]
+        front = best_trials(self.history.trials.values(), directions) if len(directions) == 1 else []
+        self.best = front[0].values[0] if front and front[0].values else None
 
     def _note_best(self, event: Event, changes: Changes) -> None:
         values = event.data.get("values")
