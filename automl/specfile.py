@@ -16,7 +16,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from automl.errors import Fault
 from automl.overrides import SET, Override, apply
 from automl.search import Search, build, examine
-from automl.words import Spot, settle, show
+from automl.words import Spot, dotted, settle, show
 from automl.yamltext import Place, entries, key_of, merged, parse, place_of
 
 SUFFIXES = (".yaml", ".yml")
@@ -83,11 +83,16 @@ class Positions:
             heads = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
             found = next(((head, node_) for head in heads if (node_ := _child(node, head)[1])), None)
             if found is None:
-                return (*path, rest)
+                return self._overridden(where) or (*path, rest)
             head, node = found
             path.append(int(head) if head.isdecimal() else head)
             rest = rest[len(head) + 1 :]
         return tuple(path)
+
+    def _overridden(self, where: str) -> Spot | None:
+        """The path of the last override that gave a place which the file has not."""
+        paths = [override.path for override in self.overrides if override.path]
+        return next((path for path in reversed(paths) if f"{where}.".startswith(f"{dotted(path)}.")), None)
 
 
 def _child(node: Node | None, step: str | int) -> tuple[Node | None, Node | None]:

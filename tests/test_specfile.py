@@ -412,6 +412,12 @@ def test_a_search_remembers_where_its_faults_would_be(tmp_path: Path) -> None:
 # --- overrides -------------------------------------------------------------------------------
 
 
+def test_a_later_fault_of_a_place_that_only_an_override_gave_is_located_there(tmp_path: Path) -> None:
+    search = specfile.load(write(tmp_path, HEAD + SPACE), ["seed=3", "resources.cpus=500", "storage=x"])
+    (fault,) = search.located([Fault("resources.cpus", "too many", "Ask for less")])
+    assert (fault.file, fault.line, fault.column) == ("--set", 2, 16)
+
+
 def overridden(folder: Path, *overrides: str) -> dict[str, Any]:
     return specfile.load(write(folder, HEAD + SPACE), overrides).to_plain()
 
