@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from automl.search import Objective as Objective
     from automl.search import Resources as Resources
     from automl.search import Search as Search
+    from automl.search import Timeout as Timeout
     from automl.search import Tracking as Tracking
     from automl.search import Trainer as Trainer
     from automl.space import Choice as Choice
@@ -38,6 +39,7 @@ _HOME = {
     "Choice": "automl.space",
     "Budget": "automl.search",
     "Resources": "automl.search",
+    "Timeout": "automl.search",
     "Tracking": "automl.search",
     "AutoMLError": "automl.errors",
     "load": "automl.door",

@@ -205,6 +205,8 @@ class Desk:
             checkpoint=trial.checkpoint,
             step=trial.checkpoint_step if trial.checkpoint else 0,
             best=_best_so_far(trial, first.metric, first.direction),
+            silence_s=self.search.timeout.silence_s,
+            trial_s=self.search.timeout.trial_s,
         )
 
     # --- reports ---------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from automl.errors import Fault, InputError
 from automl.policies import Policy, policy_faults
 from automl.space import Choice, Float, Int, Parameter, Space, constant_faults
 from automl.urls import ledger_fault, storage_fault
-from automl.values import FRAMEWORKS, Budget, Objective, Resources, Tracking, Trainer, count_fault
+from automl.values import FRAMEWORKS, Budget, Objective, Resources, Timeout, Tracking, Trainer, count_fault
 from automl.words import KINDS, Spot, dotted, is_text, is_whole, show, under, unknown
 
 KEYS = (
@@ -31,7 +31,9 @@ KEYS = (
     "search",
     "resources",
     "retries",
+    "timeout",
     "storage",
+    "keep",
     "ledger",
     "tracking",
 )
@@ -188,6 +190,7 @@ _SCALARS: Mapping[str, Callable[[Any], Fault | None]] = {
     "name": _name_fault,
     "seed": _seed_fault,
     "retries": lambda value: count_fault("retries", value, 0),
+    "keep": lambda value: count_fault("keep", value, 1),
     "storage": _text_then("storage", storage_fault),
     "ledger": _text_then("ledger", ledger_fault),
 }
@@ -309,13 +312,26 @@ def _read_start_with(reading: Reading, value: Any) -> None:
 
 
 def _read_budget(reading: Reading, value: Any) -> None:
-    if isinstance(value, Mapping) and isinstance(value.get("time"), int | float):
-        number = value["time"]
-        mend = f"Write {number}s, {number}m or {number}h"
-        reading.fault(("budget", "time"), f"{show(number)} has no unit", mend)
-        value = {**value, "time": "1s"}
     words = ("trials", "time", "patience", "failures")
+    value = _with_units(reading, "budget", value, ("time",))
     reading.parts["budget"] = reading.record(("budget",), Budget, value, words)
+
+
+def _read_timeout(reading: Reading, value: Any) -> None:
+    words = ("silence", "trial")
+    value = _with_units(reading, "timeout", value, words)
+    reading.parts["timeout"] = reading.record(("timeout",), Timeout, value, words)
+
+
+def _with_units(reading: Reading, key: str, value: Any, words: Sequence[str]) -> Any:
+    """The value with times that have a unit; notes the numbers that have none."""
+    for word in words:
+        number = value.get(word) if isinstance(value, Mapping) else None
+        if isinstance(number, int | float):
+            mend = f"Write {number}s, {number}m or {number}h"
+            reading.fault((key, word), f"{show(number)} has no unit", mend)
+            value = {**value, word: "1s"}
+    return value
 
 
 def _read_policies(reading: Reading, value: Any) -> None:
@@ -371,4 +387,5 @@ _READERS: Mapping[str, Callable[[Reading, Any], None]] = {
     "budget": _read_budget,
     "search": _read_policies,
     "resources": _read_resources,
+    "timeout": _read_timeout,
 }

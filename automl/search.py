@@ -15,7 +15,7 @@ from automl.policies import Policy
 from automl.space import Choice, Float, Int, Parameter, Space, same
 from automl.urls import mask_url as mask_url
 from automl.values import FRAMEWORKS as FRAMEWORKS
-from automl.values import Budget, Objective, Resources, Tracking, Trainer
+from automl.values import Budget, Objective, Resources, Timeout, Tracking, Trainer
 from automl.values import Direction as Direction
 from automl.values import address as address
 from automl.words import Spot, settle, show
@@ -28,7 +28,9 @@ DEFAULTS: Mapping[str, Any] = {
     "pruner": Policy(),
     "resources": Resources(),
     "retries": 2,
+    "timeout": Timeout(),
     "storage": "runs",
+    "keep": 3,
     "ledger": None,
     "tracking": Tracking(),
 }
@@ -64,7 +66,9 @@ class Search:
         sampler, pruner: by name, with arguments.
         resources: of each trial.
         retries: attempts beyond the first that died of the machine.
+        timeout: when an attempt is taken for hung.
         storage: folder or fsspec URL of checkpoints and weights.
+        keep: the weights of so many best trials stay in the storage.
         ledger: SQLAlchemy URL; None for the project's default.
         tracking: where people browse; None for nowhere.
         origin: the file that it came from, if it did; no part of what the search is.
@@ -81,7 +85,9 @@ class Search:
     pruner: Policy
     resources: Resources
     retries: int
+    timeout: Timeout
     storage: str
+    keep: int
     ledger: str | None
     tracking: Tracking | None
     origin: Origin | None = field(compare=False, repr=False)
@@ -103,7 +109,9 @@ class Search:
         pruner: Policy | Mapping[str, Any] | str | None = None,
         resources: Resources | Mapping[str, Any] | None = None,
         retries: int = 2,
+        timeout: Timeout | Mapping[str, Any] | None = None,
         storage: Any = "runs",
+        keep: int = 3,
         ledger: str | None = None,
         tracking: Tracking | Mapping[str, Any] | bool | None = Tracking(),  # noqa: B008, it is frozen
         origin: Origin | None = None,
@@ -111,8 +119,8 @@ class Search:
         """A search in the words of the file; every value may be plain data or the value itself.
 
         Args:
-            name, objective, trainer, space, budget, seed, start_with, resources, retries, storage,
-                ledger: as in the file.
+            name, objective, trainer, space, budget, seed, start_with, resources, retries, timeout,
+                storage, keep, ledger: as in the file.
             objectives, trainers: instead of objective and trainer, where there are several.
             search: `{sampler, pruner}` as in the file; or give `sampler` and `pruner` themselves.
             tracking: False or None for nowhere.
@@ -136,6 +144,8 @@ class Search:
             "search": {**(search or {}), **named} if isinstance(search, Mapping | None) else search,
             "resources": resources,
             "retries": retries,
+            "timeout": timeout,
+            "keep": keep,
             "storage": storage if storage is None else str(storage),
             "ledger": ledger,
             "tracking": tracking,
@@ -219,7 +229,9 @@ class Search:
             "search": policies,
             "resources": _words(self.resources, keep=("cpus", "gpus", "parallel")),
             "retries": self.retries,
+            "timeout": self.timeout.to_plain(),
             "storage": mask_url(self.storage),
+            "keep": self.keep,
             **({"ledger": mask_url(self.ledger)} if self.ledger else {}),
             "tracking": self._tracking_words(),
         }
@@ -356,6 +368,7 @@ __all__ = [
     "Policy",
     "Resources",
     "Search",
+    "Timeout",
     "Tracking",
     "Trainer",
     "address",

@@ -194,6 +194,38 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Timeout:
+    """When an attempt is taken for hung: its worker is killed and the attempt tried again.
+
+    Args:
+        silence_s: seconds without any sign of training: no batch, no report, no checkpoint.
+        trial_s: seconds that one attempt may take at all; None for any.
+        silence, trial: the same as seconds or as text: `90s`, `30m`, `2h`.
+
+    Raises:
+        InputError: with everything that is wrong with the values.
+    """
+
+    silence_s: float = 3600.0
+    trial_s: float | None = None
+    silence: InitVar[str | float | None] = None
+    trial: InitVar[str | float | None] = None
+
+    def __post_init__(self, silence: str | float | None, trial: str | float | None) -> None:
+        faults: list[Fault] = []
+        for name, words in (("silence", silence), ("trial", trial)):
+            seconds, found = _seconds(getattr(self, f"{name}_s") if words is None else words, name)
+            object.__setattr__(self, f"{name}_s", seconds)
+            faults += found
+        settle(faults or _missing({"silence": self.silence_s}))
+
+    def to_plain(self) -> dict[str, Any]:
+        """As the file says it."""
+        words = {"silence": time_text(self.silence_s)}
+        return words if self.trial_s is None else {**words, "trial": time_text(self.trial_s)}
+
+
+@dataclass(frozen=True)
 class Resources:
     """What each trial gets: CPUs, GPUs (fractions allowed), and how many trials at once.
 
@@ -294,17 +326,17 @@ def _address_of_object(name: str, target: Any) -> tuple[Any, list[Fault]]:
     return f"{module}:{qualname}", []
 
 
-def _seconds(time: Any) -> tuple[float | None, list[Fault]]:
+def _seconds(time: Any, name: str = "time") -> tuple[float | None, list[Fault]]:
     """The seconds of a time and its faults."""
     if isinstance(time, str):
         found = re.fullmatch(r"(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*([smhd])", time.strip())
         if not found:
-            return None, [Fault("time", f"{show(time)} is no time", "Write 90s, 30m or 2h")]
+            return None, [Fault(name, f"{show(time)} is no time", "Write 90s, 30m or 2h")]
         time = float(found[1]) * TIME_UNITS_S[found[2]]
     if time is None:
         return None, []
     if not is_number(time) or time <= 0:
-        return None, [Fault("time", f"{show(time)} is no time above zero", "Write 90s, 30m or 2h")]
+        return None, [Fault(name, f"{show(time)} is no time above zero", "Write 90s, 30m or 2h")]
     return float(time), []
 
 

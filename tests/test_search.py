@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import automl
 from automl import policies, specfile
 from automl.errors import InputError
-from automl.search import Budget, Objective, Policy, Resources, Search, Tracking, Trainer, mask_url
+from automl.search import Budget, Objective, Policy, Resources, Search, Timeout, Tracking, Trainer, mask_url
 from automl.space import Choice, Float, Int, Space, same
 
 NET = Trainer("lightning", "trainers.net:Net", "trainers.net:Data", {"max_epochs": 3})
@@ -82,6 +82,8 @@ def test_what_is_left_out_is_named() -> None:
         (lambda: Budget(), ["needs trials or time, it would never end"]),
         (lambda: Budget(trials=0, time="2x"), ["'2x' is no time", "0 is too small"]),
         (lambda: Budget(time=-1), ["-1 is no time above zero"]),
+        (lambda: Timeout(silence=0, trial="1"), ["0 is no time above zero", "'1' is no time"]),
+        (lambda: Timeout(silence_s=None), ["missing"]),  # type: ignore[arg-type]
         (lambda: Resources(0, -1, 0), ["0 is not above zero", "-1 is negative", "0 is too small"]),
         (lambda: Resources(gpus=1.5), ["1.5 is a fraction of several GPUs"]),
         (lambda: Objective("", "max"), ["'' is not text", "'max' is none of minimize, maximize"]),
@@ -374,6 +376,8 @@ def searches(draw: Any) -> Search:
             draw(st.sampled_from(["auto", 3])),
         ),
         retries=draw(st.integers(0, 5)),
+        keep=draw(st.integers(1, 5)),
+        timeout=Timeout(draw(st.floats(0.001, 1e6)), draw(st.none() | st.floats(0.001, 1e6))),
         tracking=draw(st.sampled_from([None, Tracking(), Tracking("http://h:1", "é", "r")])),
     )
 

@@ -41,6 +41,9 @@ class Task:
         step: the last step that was reported, 0 at first.
         best: the best objective so far, for `value: best`.
         deep: a trial run for `check --deep`: one batch, no files kept.
+        silence_s, trial_s: seconds without a sign of training, and at all, after which the attempt is
+            taken for hung; None for any.
+        micro: train each batch in so many parts, and let their gradients add up.
     """
 
     search: str
@@ -60,6 +63,9 @@ class Task:
     step: int = 0
     best: float | None = None
     deep: bool = False
+    silence_s: float | None = None
+    trial_s: float | None = None
+    micro: int = 1
 
     def to_plain(self) -> dict[str, Any]:
         return asdict(self)
