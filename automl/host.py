@@ -23,7 +23,7 @@ from typing import Any
 
 from automl.engines.base import Answer, Message, Task
 
-# A worker that was told to stop is killed after so long; its own grace (worker.STOP_GRACE_S) is shorter.
+# A worker that was told to stop is killed after so long; its own grace (handle.STOP_GRACE_S) is shorter.
 STOP_KILL_S = 30.0
 # After so many trials a worker is replaced, which bounds whatever a framework leaks.
 SERVES = 500

@@ -31,6 +31,7 @@ FLOORS: list[tuple[str, ...]] = [
         "sources",
         "begin",
         "machine",
+        "manifest",
         "salvage",
     ),
     (
@@ -45,7 +46,7 @@ FLOORS: list[tuple[str, ...]] = [
         "trackers.base",
         "export.base",
     ),
-    ("ledger", "samplers", "brain", "host"),
+    ("ledger", "samplers", "brain", "host", "handle"),
     (
         "engines",
         "engines.local",
