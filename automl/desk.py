@@ -14,16 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from automl import retries
 from automl.brain import Asked, Brain
 from automl.engines.base import Answer, Message, Task
 from automl.events import FINAL, Event, State
 from automl.ledger import Lease
 from automl.results import History, Trial, objective_value
-from automl.search import Search
+from automl.search import Objective, Search
 from automl.sweep import Sweep
-
-# A trial whose node or actor dies so often is given up: it may be what kills them.
-LOST_MOST = 10
 
 Watch = Callable[[Event], None]
 
@@ -77,6 +75,7 @@ class Desk:
         self._exhausted = False
         self._reached: int | None = None
         self._before_s, self._begun_s = history.alive_s, time.monotonic()
+        self._nodes = retries.Nodes(attempt for t in history.trials.values() for attempt in t.attempts)
         self._sweep = Sweep(search, setting.storage)
         self._since_best = 0
         self._front: list[list[float]] = []
@@ -124,13 +123,12 @@ class Desk:
         if self._running.get(task.trial) != task.attempt:
             return Answer.END
         kind = message["kind"]
-        facts = {"framework": task.framework, "warm": False}
+        facts = {"framework": task.framework, "warm": False, "node_id": message.get("node_id", "")}
         self._ensure_started(task, _without_kind(message) if kind == "started" else facts)
         if kind == "report":
             return self._hear_report(task, message)
         if kind == "checkpointed":
-            data = {"step": message["step"], "path": message["path"]}
-            self._append(Event("checkpointed", task.trial, task.attempt, data))
+            self._append(Event("checkpointed", task.trial, task.attempt, _without_kind(message)))
         elif kind == "ended":
             self._hear_end(task, message)
         return Answer.GO
@@ -187,7 +185,7 @@ class Desk:
     def _task(self, trial: Trial) -> Task:
         name, arguments = self.search.arguments(trial.params, self._setting.takes)
         trainer = self.search.trainers[name]
-        first = self.search.objectives[0]
+        best, best_step = _best_so_far(trial, self.search.objectives[0])
         return Task(
             search=self.search.name,
             trial=trial.number,
@@ -204,9 +202,13 @@ class Desk:
             storage=self._setting.storage,
             checkpoint=trial.checkpoint,
             step=trial.checkpoint_step if trial.checkpoint else 0,
-            best=_best_so_far(trial, first.metric, first.direction),
+            reported=max(trial.steps, default=0),
+            best=best,
+            best_step=best_step,
             silence_s=self.search.timeout.silence_s,
             trial_s=self.search.timeout.trial_s,
+            micro=trial.micro,
+            avoid=self._nodes.avoid(time.time()),
         )
 
     # --- reports ---------------------------------------------------------------------------
@@ -264,30 +266,28 @@ class Desk:
     # --- ends ------------------------------------------------------------------------------
 
     def _hear_end(self, task: Task, message: Message) -> None:
-        data = {
-            key: message[key] for key in ("outcome", "error", "cause", "weights", "trace") if message.get(key)
-        }
+        kept = ("outcome", "error", "cause", "place", "weights", "trace")
+        data = {key: message[key] for key in kept if message.get(key)}
         ended = Event("ended", task.trial, task.attempt, data)
         outcome = message["outcome"]
         if outcome == "complete" or task.trial == self._reached:
             self._complete(task, ended)
         elif outcome == "pruned":
             self._finish(task.trial, State.PRUNED, before=[ended], reason="pruned by its trainer")
-        elif self._may_go_on(task, message):
-            self._end(task.trial, task.attempt, {**data, "again": True})
         else:
-            error = message.get("error") or f"attempt {task.attempt} was {outcome}"
-            reason = message.get("cause") or outcome
-            self._finish(task.trial, State.FAILED, before=[ended], error=error, reason=reason)
+            self._rule(task, data)
 
-    def _may_go_on(self, task: Task, message: Message) -> bool:
-        """Stops and lost nodes cost a trial nothing; the machine's failures are counted."""
-        trial, outcome = self.history.trials[task.trial], message["outcome"]
-        if outcome == "lost":
-            return sum(a.outcome == "lost" for a in trial.attempts) < LOST_MOST
-        if outcome == "failed":
-            return message.get("cause") == "machine" and trial.failures("machine") < self.search.retries
-        return bool(outcome == "stopped")
+    def _rule(self, task: Task, data: Mapping[str, Any]) -> None:
+        """Another attempt, or the trial's end."""
+        takes = (self._setting.takes or {}).get(task.trainer)
+        divisible = retries.divisible(task.framework, task.arguments, takes)
+        ruling = retries.rule(self.history.trials[task.trial], data, self.search.retries, divisible)
+        data = {**data, **ruling.facts()}
+        if ruling.again:
+            self._end(task.trial, task.attempt, data)
+            return
+        over = Event("ended", task.trial, task.attempt, data)
+        self._finish(task.trial, State.FAILED, before=[over], error=ruling.error, reason=ruling.reason)
 
     def _ensure_started(self, task: Task, data: Mapping[str, Any]) -> None:
         """An attempt starts once, also that of a worker which dies before it can say so."""
@@ -317,7 +317,8 @@ class Desk:
     def _finish(self, number: int, state: State, before: Sequence[Event], **data: Any) -> None:
         self._append(*before, Event("finished", number, None, {"state": str(state), **data}))
         self._running.pop(number, None)
-        self._brain.tell(number, state, data.get("values"))
+        infeasible = data.get("reason") == retries.INFEASIBLE
+        self._brain.tell(number, state, data.get("values"), infeasible)
         trial = self.history.trials[number]
         self._note_end(trial)
         self._sweep.after(trial)
@@ -349,12 +350,11 @@ class Desk:
 
     def _check_failures(self) -> None:
         """The first trials all failed alike: there is a reason, and it is not bad luck."""
-        most = self.search.budget.failures
-        if self._ended != most or self.history.counts[State.FAILED] != most:
+        if self.history.counts[State.FAILED] != self._ended:
             return
-        ended = self.history.of_state(State.FAILED)
-        if len({_alike(trial.error) for trial in ended}) == 1:
-            self.stop("FAILED", f"budget.failures: the first {most} trials failed alike: {ended[-1].error}")
+        ended = sorted(self.history.of_state(State.FAILED), key=lambda trial: trial.ended_s or 0.0)
+        if why := retries.give_up(ended, self.search.budget.failures):
+            self.stop("FAILED", f"budget.failures: {why}")
 
     # --- facts -----------------------------------------------------------------------------
 
@@ -369,6 +369,8 @@ class Desk:
         try:
             for event in self._lease.append(events):
                 self.history.apply(event)
+                if event.kind == "ended" and event.trial is not None:
+                    self._nodes.hear(self.history.trials[event.trial].attempts[-1])
                 self._watch(event)
         finally:
             self._writing = False
@@ -398,11 +400,11 @@ def _no_worse(left: Sequence[float], right: Sequence[float]) -> bool:
     return all(a <= b for a, b in zip(left, right, strict=True))
 
 
-def _best_so_far(trial: Trial, metric: str, direction: str) -> float | None:
-    values = [report.metrics[metric] for report in trial.reports if metric in report.metrics]
-    if not values:
-        return None
-    return max(values) if direction == "maximize" else min(values)
+def _best_so_far(trial: Trial, objective: Objective) -> tuple[float | None, int]:
+    try:
+        return objective_value(trial.reports, objective.metric, objective.direction, "best")
+    except LookupError:
+        return None, 0
 
 
 def _never_reported(metric: str, trial: Trial) -> str:
@@ -413,8 +415,3 @@ def _never_reported(metric: str, trial: Trial) -> str:
 
 def _without_kind(message: Message) -> dict[str, Any]:
     return {key: value for key, value in message.items() if key != "kind"}
-
-
-def _alike(error: str | None) -> str:
-    """An error without its numbers, which tell trials apart but not reasons."""
-    return "".join(each for each in error or "" if not each.isdigit())

@@ -5,9 +5,12 @@ AutoMLError
 │   ├── NoSuchSearch      no search of that name in the ledger
 │   └── ChangedSearch     the name exists with another objective, trainer or space
 ├── LedgerError           the ledger cannot be reached, read or written
+│   ├── LedgerAway        not now: its server is away, its file locked, its disk full
 │   ├── LeaseHeld         another driver runs this search; exit code 2
 │   └── LeaseLost         another driver has taken this search over
 ├── StorageError          checkpoints or weights cannot be written or read
+│   ├── BrokenFolder      a checkpoint or weights are missing, cut off or damaged
+│   └── CheckpointRefused a checkpoint is whole, but the trainer cannot go on from it
 ├── WorkerError           a worker process died, hung or could not be started
 └── TrackingError         the tracking server refused or cannot be reached
 
@@ -83,6 +86,10 @@ class LedgerError(AutoMLError):
     """The ledger cannot be reached, read or written."""
 
 
+class LedgerAway(LedgerError):
+    """The ledger cannot be reached, read or written just now; the same may succeed later."""
+
+
 class LeaseHeld(LedgerError):
     """Another driver runs this search."""
 
@@ -93,6 +100,14 @@ class LeaseLost(LedgerError):
 
 class StorageError(AutoMLError):
     """Checkpoints or weights cannot be written or read."""
+
+
+class BrokenFolder(StorageError):
+    """A checkpoint or weights are missing, cut off or damaged."""
+
+
+class CheckpointRefused(StorageError):
+    """A checkpoint is whole, but the trainer cannot go on from it."""
 
 
 class WorkerError(AutoMLError):

@@ -9,10 +9,12 @@ An event is one fact about a search, JSON all through. The kinds and their `data
 |        |   |   | place for: they keep their numbers and are no longer ranked) |
 | asked | n | - | params, trainer, source (start_with, share, startup, sampler, grid), sampler, |
 |       |   |   | trial_attrs, study_attrs |
-| started | n | k | node, pid, device, framework, warm (bool), code (a hash), resumed_step |
+| started | n | k | node, pid, device, framework, warm (bool), code (a hash), resumed_step, |
+|         |   |   | skipped (why newer checkpoints were not taken, if any was not) |
 | reported | n | k | step, metrics, prune (bool), repeat (bool: an earlier attempt reported this step), |
 |          |   |   | trial_attrs |
-| checkpointed | n | k | step, path |
+| checkpointed | n | k | step, path: the checkpoint to go on from now (null: from the start); |
+|              |   |   | error (why it is not a newer one, if one was wanted) |
 | ended | n | k | the attempt's outcome: complete, pruned, failed, stopped, lost; error (one line or null), |
 |       |   |   | cause (code, machine, nan, missing, or null), weights (path or null), trace, |
 |       |   |   | again (bool: the trial goes back to WAITING) |

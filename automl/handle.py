@@ -6,19 +6,22 @@ Knows no framework and no host: it is given the line on which the host is told.
 from __future__ import annotations
 
 import queue
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from automl.engines.base import Answer, Task
-from automl.errors import TrialStopped
+from automl.errors import StorageError, TrialStopped
 from automl.storage import TrialFolder
 
 # A stop waits so long for the end of the epoch before it gives the epoch up.
 STOP_GRACE_S = 10.0
 # A checkpoint is due when so much time has passed, and again twenty times what the last one cost.
 CHECKPOINT_S = 5.0
+# So often at most a host hears that batches go on; oftener where a short silence is a hang already.
+PULSE_S = 5.0
 
 
 class Line(Protocol):
@@ -30,6 +33,9 @@ class Line(Protocol):
     def send(self, kind: str, **data: Any) -> None:
         """Tell the host."""
 
+    def pulse(self) -> None:
+        """Tell the host that the trial trains, and nothing more."""
+
 
 class TrialHandle:
     """See `frameworks.base.Handle`."""
@@ -38,7 +44,11 @@ class TrialHandle:
         self.task, self.checkpoint, self.folder = task, checkpoint, files.local
         self._link, self._files = link, files
         self._kept_s, self._cost_s = time.monotonic(), 0.0
+        self._pulse_s = min(PULSE_S, task.silence_s / 4) if task.silence_s else PULSE_S
+        self._pulsed_s = time.monotonic()
         self._best, self._improved = task.best, False
+        self._last = (task.step, task.checkpoint)
+        self._missed = False
         self.weights: str | None = None
         self.reports: list[dict[str, float]] = []
 
@@ -56,7 +66,14 @@ class TrialHandle:
         seen = {name for report in self.reports for name in report}
         return all(objective["metric"] in seen for objective in self.task.objectives)
 
+    def pulse(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._pulsed_s >= self._pulse_s:
+            self._pulsed_s = now_s
+            self._link.pulse()
+
     def leave_if_told(self) -> None:
+        self.pulse()
         told_s = self._link.stopped_s
         if told_s is not None and time.monotonic() - told_s > STOP_GRACE_S:
             raise TrialStopped
@@ -69,10 +86,24 @@ class TrialHandle:
         if self.task.deep:
             return
         begun_s = time.monotonic()
-        path = self._files.put("checkpoint", step, write)
+        try:
+            self._last = (step, self._files.put("checkpoint", step, write))
+        except StorageError as error:
+            self._miss(str(error))
+        else:
+            self._missed = False
+            self._link.send("checkpointed", step=step, path=self._last[1])
         self._kept_s = time.monotonic()
         self._cost_s = self._kept_s - begun_s
-        self._link.send("checkpointed", step=step, path=path)
+
+    def _miss(self, why: str) -> None:
+        """Train on without: what a checkpoint is for may never happen. Said once, until one is written."""
+        if self._missed:
+            return
+        self._missed = True
+        step, path = self._last
+        say(f"{why}. Training goes on; {begins(step)} if it has to be resumed")
+        self._link.send("checkpointed", step=step, path=path, error=why)
 
     def improved(self) -> bool:
         return self._improved
@@ -86,10 +117,23 @@ class TrialHandle:
         value = metrics.get(first["metric"])
         if value is None:
             return
+        if step <= self.task.reported:
+            # The ledger has this step's value already. What may be missing are the weights of the best
+            # one: an attempt can die between a report and its weights.
+            self._improved = step == self.task.best_step
+            return
         self._improved = self._best is None or (
             value > self._best if first["direction"] == "maximize" else value < self._best
         )
-        # An attempt that died between a report and its weights left the best step without any.
-        self._improved |= value == self._best and step <= self.task.step
         if self._improved:
             self._best = value
+
+
+def begins(step: int) -> str:
+    """Where a resumed attempt begins, in words."""
+    return f"it goes on after step {step}" if step else "it begins anew"
+
+
+def say(text: str) -> None:
+    """A line of the house's own in the trial's log."""
+    print(f"--- {text}", file=sys.stderr, flush=True)

@@ -1,12 +1,14 @@
 """Where a trial's files lie, and how they get there whole. Owns every path below the storage.
 
 A local folder or any fsspec URL. Folders are written beside and then renamed; on an object store,
-which cannot rename, a manifest is written last and a folder without one does not exist.
+which cannot rename, a manifest is written last and a folder without one does not exist. The manifest
+tells a damaged folder from a whole one.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
+import errno
 import os
 import re
 import shutil
@@ -15,13 +17,25 @@ import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from automl.errors import StorageError
+from automl.errors import BrokenFolder, StorageError
+from automl.manifest import MANIFEST, flaw, listing, seal, to_disk
 from automl.urls import mask_url
 
-_MANIFEST = "MANIFEST.json"
 # How many folders of a kind are kept. The ledger hears of a checkpoint only after it was written: until
 # then an attempt that is killed goes on from the one before.
 _KEPT = {"checkpoint": 2}
+# What somebody can do about a system's refusal.
+_MENDS = {
+    errno.ENOSPC: "Make room there, or name another storage",
+    errno.EDQUOT: "Make room there, or name another storage",
+    errno.EROFS: "Mount it writable, or name another storage",
+    errno.EACCES: "Let this user write there, or name another storage",
+    errno.EPERM: "Let this user write there, or name another storage",
+    errno.EFBIG: "Raise the limit on the size of a file (ulimit -f)",
+}
+_MEND = "See that the storage is there and can be written"
+# A framework's own exception is the disk's fault where not even so much can be written.
+_ROOM_BYTES = 1 << 20
 
 
 class TrialFolder:
@@ -32,6 +46,9 @@ class TrialFolder:
         name: the search.
         trial: the trial's number.
         scratch: a local folder of this process, for what must be local first.
+
+    Raises:
+        StorageError: there can be no such folder.
     """
 
     def __init__(self, storage: str, name: str, trial: int, scratch: Path) -> None:
@@ -39,7 +56,10 @@ class TrialFolder:
         self.remote = is_remote(storage)
         self._scratch = scratch
         self.local = scratch / f"trial-{trial}" if self.remote else Path(self.url)
-        self.local.mkdir(parents=True, exist_ok=True)
+        try:
+            self.local.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(refusal(f"make {self.local}", error)) from error
 
     @property
     def log(self) -> Path:
@@ -66,39 +86,61 @@ class TrialFolder:
         """
         beside = self.local / f".{kind}-{uuid.uuid4().hex[:8]}"
         try:
-            beside.mkdir()
-            write(beside)
+            beside.mkdir(parents=True)  # the storage may have gone since, and come back
+            _fill(beside, write)
             place = self._publish(beside, f"{kind}-{step:08d}")
         except OSError as error:
-            what = f"cannot write {kind} of step {step} to {mask_url(self.url)}"
-            raise StorageError(f"{what}: {error}") from error
+            act = f"write {kind} of step {step} to {mask_url(self.url)}"
+            raise StorageError(refusal(act, error)) from error
         finally:
             shutil.rmtree(beside, ignore_errors=True)
-        forget(self.url, kind, keep=_kept(self.url, kind, place))
+        with contextlib.suppress(Exception):  # what should go may stay: the next one takes it along
+            forget(self.url, kind, keep=_kept(self.url, kind, place))
         return place
 
     def _publish(self, beside: Path, name: str) -> str:
-        place = join(self.url, name)
+        place, names = join(self.url, name), seal(beside)
         if self.remote:
-            _upload(beside, place)
+            _upload(beside, names, place)
             return place
         target, old = Path(place), beside.with_name(f"{beside.name}-old")
         if target.exists():
             target.rename(old)
         os.rename(beside, target)
+        to_disk(target.parent)
         shutil.rmtree(old, ignore_errors=True)
         return place
 
 
-def _upload(folder: Path, place: str) -> None:
+def refusal(act: str, error: OSError) -> str:
+    """What could not be done, the system's own word for why, and what to do about it."""
+    mend = _MENDS.get(error.errno or 0, _MEND)
+    return f"cannot {act}: {error.strerror or error}. {mend}"
+
+
+def _fill(folder: Path, write: Callable[[Path], object]) -> None:
+    """Have a framework write; a full disk comes out as such, however the framework puts it."""
+    try:
+        write(folder)
+    except OSError:
+        raise
+    except Exception as error:
+        try:
+            (folder / ".room").write_bytes(bytes(_ROOM_BYTES))
+            to_disk(folder / ".room")
+        except OSError as full:
+            raise full from error
+        raise
+
+
+def _upload(folder: Path, names: Sequence[str], place: str) -> None:
     """The folder's files, and last its manifest; what lay there before is gone first."""
     files = _filesystem(place)
-    listed = sorted(str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file())
     try:
         remove(place)
-        for file in listed:
-            files.put_file(str(folder / file), join(place, file))
-        files.pipe_file(join(place, _MANIFEST), json.dumps(listed).encode())
+        for name in names:
+            files.put_file(str(folder / name), join(place, name))
+        files.pipe_file(join(place, MANIFEST), (folder / MANIFEST).read_bytes())
     except OSError:
         raise
     except Exception as error:  # each fsspec backend raises its own vendor's exceptions
@@ -163,28 +205,50 @@ def folders(url: str, kind: str) -> list[str]:
         return []
     found_names = sorted(Path(entry).name for entry in files.ls(url, detail=False, refresh=True))
     places = [join(url, name) for name in found_names if re.fullmatch(rf"{kind}-\d+", name)]
-    return [place for place in places if files.exists(join(place, _MANIFEST))]
+    return [place for place in places if files.exists(join(place, MANIFEST))]
+
+
+def step_of(place: str) -> int:
+    """The step that a folder holds, from its name."""
+    return int(_name(place).rpartition("-")[2])
 
 
 def fetch(place: str, scratch: Path) -> Path:
     """A folder of the storage as a local one; a local folder is returned as it is.
 
     Raises:
-        StorageError: it is not there, or not whole.
+        BrokenFolder: it is not there, or is not what was written.
+        StorageError: the storage cannot be read now.
     """
-    if not is_remote(place):
-        if not Path(place).is_dir():
-            raise StorageError(f"{place} is not there any more")
-        return Path(place)
+    local = _download(place, scratch) if is_remote(place) else Path(place)
+    try:
+        wrong = flaw(local)
+    except OSError as error:
+        wrong = f"it cannot be read: {error.strerror or error}"
+    if wrong is None:
+        return local
+    if is_remote(place):
+        shutil.rmtree(local, ignore_errors=True)
+    raise BrokenFolder(f"{mask_url(place)} is not whole: {wrong}")
+
+
+def _download(place: str, scratch: Path) -> Path:
     files = _filesystem(place)
+    scratch.mkdir(parents=True, exist_ok=True)
     target = Path(tempfile.mkdtemp(dir=scratch))
     try:
-        for name in json.loads(files.cat_file(join(place, _MANIFEST))):
+        text = files.cat_file(join(place, MANIFEST))
+        (target / MANIFEST).write_bytes(text)
+        for name in listing(text):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             files.get_file(join(place, name), str(target / name))
     except Exception as error:  # each fsspec backend raises its own vendor's exceptions
         shutil.rmtree(target, ignore_errors=True)
-        raise StorageError(f"cannot read {mask_url(place)}: {error}") from error
+        if isinstance(error, FileNotFoundError):
+            raise BrokenFolder(f"{mask_url(place)} is not whole, or not there any more: {error}") from error
+        if isinstance(error, ValueError):
+            raise BrokenFolder(f"{mask_url(place)} is not whole: {error}") from error
+        raise StorageError(f"cannot read {mask_url(place)}: {error}. {_MEND}") from error
     return target
 
 
@@ -194,7 +258,7 @@ def remove(place: str) -> None:
         shutil.rmtree(place, ignore_errors=True)
         return
     files = _filesystem(place)
-    manifest = join(place, _MANIFEST)
+    manifest = join(place, MANIFEST)
     if files.exists(manifest):
         files.rm(manifest)  # first: without it the folder does not exist, however far this gets
     if files.exists(place):

@@ -1,7 +1,7 @@
 """The child process: trains one trial after another and stays warm. `python -m automl.worker`.
 
 A host starts it and speaks with it over a Unix socket, a JSON object a line. It opens no database and
-knows neither Ray nor MLflow. It dies with its host.
+knows neither Ray nor MLflow. It dies with its host, and a guard above it ends what it started.
 
 | host -> worker | meaning |
 |---|---|
@@ -15,31 +15,33 @@ knows neither Ray nor MLflow. It dies with its host.
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import faulthandler
+import gc
 import json
 import os
 import queue
+import select
 import signal
 import socket
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from automl import project
+from automl import causes, guard, project, streams, usage
 from automl.engines.base import Answer, Task
-from automl.errors import StorageError, TrialFinished, TrialPruned, TrialStopped
+from automl.errors import CheckpointRefused, StorageError, TrialFinished, TrialPruned, TrialStopped
 from automl.frameworks.base import Framework, framework
-from automl.handle import TrialHandle
-from automl.storage import TrialFolder, fetch, folders
+from automl.handle import TrialHandle, begins, say
+from automl.resume import Resume
+from automl.storage import TrialFolder, folders
 
 # A trainer that leaves by these has failed by its own code, as with any other exception; the worker
 # itself is deaf to Ctrl-C, so it is never one of the terminal's.
 _LEAVING = (SystemExit, KeyboardInterrupt)
-_PR_SET_PDEATHSIG = 1
 
 
 class Link:
@@ -59,12 +61,16 @@ class Link:
         with self._lock:
             self._socket.sendall(line.encode())
 
+    def pulse(self) -> None:
+        """Tell that it trains; never waits for a host that does not read."""
+        if select.select([], [self._socket], [], 0)[1]:
+            self.send("pulse")
+
     def _read(self) -> None:
         with self._socket.makefile("r", encoding="utf-8") as lines:
             for line in lines:
                 self._dispatch(json.loads(line))
-        # The host is gone. The whole group goes with it, data loader processes included.
-        os.killpg(0, signal.SIGKILL)
+        os._exit(1)  # the host is gone; the guard above ends what this process started
 
     def _dispatch(self, said: dict[str, Any]) -> None:
         if said["op"] == "answer":
@@ -83,6 +89,7 @@ class Worker:
         self._framework_name, self._cpus, self._gpus = name, cpus, gpus
         self._framework: Framework | None = None
         self._served = 0
+        self._held: dict[str, int] = {}
 
     @property
     def framework(self) -> Framework:
@@ -105,41 +112,89 @@ class Worker:
 
     def _run(self, task: Task) -> None:
         self._link.stopped_s = None
-        files = TrialFolder(task.storage, task.search, task.trial, self._scratch)
-        with _log_into(files.log, task):
+        try:
+            files = TrialFolder(task.storage, task.search, task.trial, self._scratch)
+        except StorageError as error:
+            self._link.send("ended", **_failed(error))
+            return
+        with streams.log_into(files.log):
+            if task.attempt > 1:
+                print(f"--- attempt {task.attempt} on {socket.gethostname()}, pid {os.getpid()}", flush=True)
             ended = self._attempt(task, files)
         with contextlib.suppress(Exception):  # the log is a help, its loss no reason to fail the trial
             files.send_log()
         self._served += 1
-        self._link.send("ended", **ended)
+        self._link.send("ended", **ended, usage=self._usage())
+
+    def _usage(self) -> dict[str, int]:
+        """What this process holds. What only waits to be collected is, before it counts as a leak."""
+        now = self._measured()
+        self._held = self._held or now
+        if usage.outgrown(self._held, now):
+            gc.collect()
+            if self._framework:
+                self._framework.release()
+            now = self._measured()
+        return now
+
+    def _measured(self) -> dict[str, int]:
+        return usage.measure(self._framework.gpu_bytes() if self._framework else 0)
 
     def _attempt(self, task: Task, files: TrialFolder) -> dict[str, Any]:
-        handle = None
+        resume = Resume(task, files, self._scratch)
         try:
-            addresses = [address for address in (task.model, task.data) if address]
-            self._link.send(
-                "started",
-                pid=os.getpid(),
-                node=socket.gethostname(),
-                device=self._device(),
-                framework=task.framework,
-                warm=self._served > 0,
-                code=None if task.deep else project.code_hash(addresses, Path(task.root)),
-                resumed_step=task.step if task.checkpoint else 0,
-            )
-            checkpoint = fetch(task.checkpoint, self._scratch) if task.checkpoint else None
-            handle = TrialHandle(self._link, task, files, checkpoint)
-            outcome = self._train(handle)
-            return {"outcome": outcome, "weights": _kept(handle, files), "reports": handle.reports}
+            try:
+                resume.seek()
+            finally:
+                self._begin(resume)
+            return self._resumed(resume, files)
         except (Exception, *_LEAVING) as error:
+            streams.mend()
             traceback.print_exc()
             return _failed(error)
+        finally:
+            resume.clear()
+
+    def _begin(self, resume: Resume) -> None:
+        task = resume.task
+        addresses = [address for address in (task.model, task.data) if address]
+        skipped = {"skipped": resume.skipped} if resume.skipped else {}
+        self._link.send(
+            "started",
+            pid=os.getpid(),
+            node=socket.gethostname(),
+            device=self._device(),
+            framework=task.framework,
+            warm=self._served > 0,
+            code=None if task.deep else project.code_hash(addresses, Path(task.root)),
+            resumed_step=task.step,
+            micro=task.micro,
+            **skipped,
+        )
+        for why in resume.skipped:
+            say(f"{why}; {begins(task.step)}")
+
+    def _resumed(self, resume: Resume, files: TrialFolder) -> dict[str, Any]:
+        """Train; from one checkpoint earlier where the trainer cannot go on from the last."""
+        while True:
+            handle = TrialHandle(self._link, resume.task, files, resume.folder)
+            try:
+                outcome = self._train(handle)
+            except CheckpointRefused as error:
+                traceback.print_exc()
+                resume.refuse(error)
+                step, why = resume.task.step, resume.skipped[-1]
+                say(f"{why}; {begins(step)}")
+                self._link.send("checkpointed", step=step, path=resume.task.checkpoint, error=why)
+                continue
+            return {"outcome": outcome, "weights": _kept(handle, files), "reports": handle.reports}
 
     def _train(self, handle: TrialHandle) -> str:
         task, vendor = handle.task, self.framework
         model = project.resolve_address(task.model)
         data = project.resolve_address(task.data) if task.data else None
         vendor.seed(task.seed)
+        self._link.pulse()  # from here on silence is the trainer's
         try:
             vendor.train(handle, model, data)
         except TrialPruned:
@@ -180,9 +235,14 @@ def _kept(handle: TrialHandle, files: TrialFolder) -> str | None:
 
 def _failed(error: BaseException) -> dict[str, Any]:
     trace = "".join(traceback.format_exception(error))
-    # A storage that cannot be reached is this machine's fault, not the trainer's.
-    cause = "machine" if isinstance(error, StorageError) else "code"
-    return {"outcome": "failed", "cause": cause, "error": _line(error), "trace": trace[-4000:]}
+    return {
+        "outcome": "failed",
+        "cause": causes.of(error),
+        "error": _line(error),
+        "trace": trace[-4000:],
+        "place": causes.place_of(error),
+        "spoilt": causes.spoils(error),
+    }
 
 
 def _line(error: BaseException) -> str:
@@ -190,47 +250,18 @@ def _line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[0]}"[:500] if text else type(error).__name__
 
 
-@contextlib.contextmanager
-def _log_into(log: Path, task: Task) -> Iterator[None]:
-    """stdout and stderr, those of C libraries and child processes included, go to the trial's log."""
-    _flush()
-    before = os.dup(1), os.dup(2)
-    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(target, 1)
-    os.dup2(target, 2)
-    os.close(target)
-    if task.attempt > 1:
-        print(f"--- attempt {task.attempt} on {socket.gethostname()}, pid {os.getpid()}", flush=True)
-    try:
-        yield
-    finally:
-        _flush()
-        for kept, stream in zip(before, (1, 2), strict=True):
-            os.dup2(kept, stream)
-            os.close(kept)
-
-
-def _flush() -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
-
-
-def _die_with_parent() -> None:
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def main() -> None:
     """Serve the host at `AUTOML_SOCKET`."""
-    _die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     said = json.loads(os.environ["AUTOML_WORKER"])
+    guard.stand(Path(said["scratch"]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.register(guard.DUMP_SIGNAL, file=2, all_threads=True)  # 2 is the trial's log
     sys.path.insert(0, said["root"])
     link = Link(os.environ["AUTOML_SOCKET"])
     worker = Worker(link, said["framework"], said["cpus"], said["gpus"], Path(said["scratch"]))
     link.send("hello", pid=os.getpid())
     worker.serve()
-    _flush()
+    streams.mend()
     os._exit(0)  # a trainer's left-over threads must not keep the process
 
 

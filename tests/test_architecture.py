@@ -18,7 +18,7 @@ PACKAGE = ROOT / "automl"
 # Imports go down, or stay on their floor. A new room chooses its floor here.
 FLOORS: list[tuple[str, ...]] = [
     ("errors",),
-    ("words", "urls", "yamltext", "values", "space", "events"),
+    ("words", "urls", "yamltext", "values", "space", "events", "causes"),
     (
         "policies",
         "plain",
@@ -31,6 +31,13 @@ FLOORS: list[tuple[str, ...]] = [
         "sources",
         "begin",
         "machine",
+        "retries",
+        "scratch",
+        "guard",
+        "watch",
+        "usage",
+        "stacks",
+        "streams",
         "manifest",
         "salvage",
     ),
@@ -46,7 +53,7 @@ FLOORS: list[tuple[str, ...]] = [
         "trackers.base",
         "export.base",
     ),
-    ("ledger", "samplers", "brain", "host", "handle"),
+    ("ledger", "samplers", "brain", "process", "host", "handle", "resume"),
     (
         "engines",
         "engines.local",

@@ -167,5 +167,5 @@ def test_a_storage_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     assert f"{tmp_path}/file is no folder" in (probe(f"{tmp_path}/file/runs", "digits") or "")
     assert "ValueError: Protocol not known" in (probe("nowhere://x", "digits") or "")
-    with pytest.raises(OSError):
+    with pytest.raises(StorageError, match=r"cannot make .*/7: Not a directory"):
         TrialFolder(f"{tmp_path}/file", "digits", 7, tmp_path)

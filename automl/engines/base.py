@@ -38,12 +38,15 @@ class Task:
         root: the project's folder, put on the worker's path.
         storage: a local folder or fsspec URL.
         checkpoint: the folder to go on from, or None.
-        step: the last step that was reported, 0 at first.
-        best: the best objective so far, for `value: best`.
+        step: the step of that checkpoint, 0 without one.
+        reported: the last step that any attempt reported, 0 at first.
+        best, best_step: the best objective so far and its step, for `value: best`.
         deep: a trial run for `check --deep`: one batch, no files kept.
         silence_s, trial_s: seconds without a sign of training, and at all, after which the attempt is
             taken for hung; None for any.
         micro: train each batch in so many parts, and let their gradients add up.
+        avoid: nodes, by the engine's own names, that have just killed several attempts: not there, if
+            there is another.
     """
 
     search: str
@@ -61,11 +64,14 @@ class Task:
     storage: str
     checkpoint: str | None = None
     step: int = 0
+    reported: int = 0
     best: float | None = None
+    best_step: int = 0
     deep: bool = False
     silence_s: float | None = None
     trial_s: float | None = None
     micro: int = 1
+    avoid: tuple[str, ...] = ()
 
     def to_plain(self) -> dict[str, Any]:
         return asdict(self)

@@ -5,15 +5,16 @@ A framework gets a `Handle` for talking to the driver and never sees a socket, a
 
 from __future__ import annotations
 
+import contextlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
 from automl.engines.base import Answer, Task
-from automl.errors import AutoMLError
+from automl.errors import AutoMLError, CheckpointRefused
 
 _HOME = {
     "lightning": "automl.frameworks.lightning:Lightning",
@@ -31,6 +32,9 @@ class Handle(Protocol):
 
     def tell(self, metrics: Mapping[str, float], step: int) -> Answer:
         """Report; blocks until the driver has appended it and answered."""
+
+    def pulse(self) -> None:
+        """At each batch, of a validation too: says now and then that the trial is not hung."""
 
     def leave_if_told(self) -> None:
         """Between batches: raises TrialStopped once a stop has waited its grace for the epoch's end."""
@@ -57,6 +61,13 @@ class Framework(ABC):
     def start(self, cpus: float, gpus: float) -> None:
         """Import the vendor and bind it to the CPUs and GPUs that were allocated."""
 
+    def gpu_bytes(self) -> int:
+        """What this process holds of GPU memory, caches included."""
+        return 0
+
+    def release(self) -> None:  # noqa: B027 - most have nothing to give back
+        """Between two trials: give back memory that is only kept for later."""
+
     @abstractmethod
     def seed(self, seed: int) -> None:
         """Seed every random generator of this process; forget what the trial before left."""
@@ -76,6 +87,22 @@ class Framework(ABC):
     @abstractmethod
     def load(self, model: Any, arguments: Mapping[str, Any], folder: Path) -> Any:
         """The trained model from a folder that `save_weights` filled."""
+
+
+@contextlib.contextmanager
+def refused(applies: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """What goes wrong in here is the checkpoint's fault; it becomes CheckpointRefused.
+
+    Args:
+        applies: asked when it has happened; where it says no, the exception stays what it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        # Memory or a device that is missing was not lost to the checkpoint, and is looked at elsewhere.
+        if not applies() or isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+            raise
+        raise CheckpointRefused(f"{type(error).__name__}: {error}") from error
 
 
 def write_meta(folder: Path, task: Task, step: int, metrics: Mapping[str, float]) -> None:

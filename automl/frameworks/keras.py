@@ -20,7 +20,7 @@ import numpy as np
 from automl import project
 from automl.engines.base import Answer
 from automl.errors import AutoMLError, TrialFinished, TrialPruned, TrialStopped
-from automl.frameworks.base import Framework, Handle, write_meta
+from automl.frameworks.base import Framework, Handle, refused, write_meta
 from automl.frameworks.keras_feed import Feed, as_arrays, example_of, inputs_of, split
 
 _VARIABLES = "variables.npz"
@@ -45,6 +45,14 @@ class Keras(Framework):
 
             torch.set_num_threads(threads)
 
+    def gpu_bytes(self) -> int:
+        if keras.backend.backend() != "tensorflow":
+            return 0
+        import tensorflow as tf
+
+        count = len(tf.config.list_logical_devices("GPU"))
+        return sum(tf.config.experimental.get_memory_info(f"GPU:{n}")["current"] for n in range(count))
+
     def seed(self, seed: int) -> None:
         keras.utils.clear_session(free_memory=True)
         keras.utils.set_random_seed(seed % 2**32)
@@ -59,7 +67,8 @@ class Keras(Framework):
         reporter = Reporter(handle, fed)
         reporter.set_model(made)
         if handle.checkpoint:
-            reporter.resume(handle.checkpoint)
+            with refused():
+                reporter.resume(handle.checkpoint)
         made.fit(**fed.fit, callbacks=[reporter], initial_epoch=reporter.epoch)
         reporter.keep_last()
 
@@ -136,6 +145,9 @@ class Reporter(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         # At a batch's end, Keras would fetch the metrics of every batch from the device.
         self._handle.leave_if_told()
+
+    def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self._handle.pulse()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self.epoch = epoch + 1

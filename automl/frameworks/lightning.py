@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from automl import project
 from automl.engines.base import Answer
 from automl.errors import TrialFinished, TrialPruned, TrialStopped
-from automl.frameworks.base import Framework, Handle, write_meta
+from automl.frameworks.base import Framework, Handle, refused, write_meta
 
 _CHECKPOINT = "trainer.ckpt"
 _EXAMPLE_ROWS = 4
@@ -29,6 +29,12 @@ class Lightning(Framework):
         self._gpus = gpus
         torch.set_num_threads(max(1, int(cpus)))
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+
+    def gpu_bytes(self) -> int:
+        return sum(torch.cuda.memory_reserved(each) for each in range(torch.cuda.device_count()))
+
+    def release(self) -> None:
+        torch.cuda.empty_cache()
 
     def seed(self, seed: int) -> None:
         pl.seed_everything(seed, workers=True, verbose=False)
@@ -43,7 +49,8 @@ class Lightning(Framework):
         reporter = Reporter(handle, module)
         trainer = pl.Trainer(**self._house(handle, reporter), **_fit(handle))
         checkpoint = str(handle.checkpoint / _CHECKPOINT) if handle.checkpoint else None
-        trainer.fit(module, **loaders, ckpt_path=checkpoint, weights_only=True)
+        with refused(lambda: checkpoint is not None and not reporter.began):
+            trainer.fit(module, **loaders, ckpt_path=checkpoint, weights_only=True)
         reporter.keep_last()
 
     def load(self, model: Any, arguments: Mapping[str, Any], folder: Path) -> Any:
@@ -88,6 +95,7 @@ class Reporter(Checkpoint):
 
     def __init__(self, handle: Handle, module: pl.LightningModule) -> None:
         self._handle, self._module = handle, module
+        self.began = False  # whether all of a checkpoint has been taken up, if there is one
         self._step = 0
         self._pending = False
         self._epoch_ended = False
@@ -109,6 +117,7 @@ class Reporter(Checkpoint):
         self._resumed = state_dict
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.began = True
         # Lightning steps these schedulers after the hook in which a checkpoint is written.
         if self._resumed and self._resumed["epoch_ended"]:
             step_plateau_schedulers(trainer, self._metrics)
@@ -129,6 +138,7 @@ class Reporter(Checkpoint):
     def on_validation_batch_start(
         self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
+        self._handle.pulse()
         if self._example is None:
             self._example = example_of(batch)
 

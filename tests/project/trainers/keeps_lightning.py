@@ -1,0 +1,50 @@
+"""Lightning modules that are killed in the middle of an epoch, or that cannot be kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from trainers.keeps import dies_once
+from trainers.tiny_lightning import TinyData, TinyNet
+
+__all__ = ["KilledNet", "OtherNet", "TinyData", "UnreadableNet", "UnwritableNet"]
+
+
+class KilledNet(TinyNet):
+    """Dies once in the middle of its third epoch; has a checkpoint after every one."""
+
+    def __init__(self, mark: str | None = None, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.mark = mark
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        if self.current_epoch == 2 and batch_idx == 3:
+            dies_once(self.mark)
+
+
+class OtherNet(TinyNet):
+    """A deeper network: no checkpoint of TinyNet fits."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.net = nn.Sequential(nn.Linear(8, 5), nn.Dropout(0.1), nn.Linear(5, 3))
+
+
+class UnwritableNet(TinyNet):
+    """Puts a function into its checkpoints."""
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["how"] = lambda: None
+
+
+class UnreadableNet(TinyNet):
+    """Puts an object of its own into its checkpoints, which is not loaded from a file."""
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["settings"] = Settings()
+
+
+class Settings:
+    """What a plain dictionary would have done for."""
