@@ -5,138 +5,25 @@ Has never heard of Ray or a database: an engine drives it, `poll` never blocks f
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import select
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from automl import scratch, stacks, usage
 from automl.engines.base import Answer, Message, Task
+from automl.process import WorkerProcess
+from automl.storage import TrialFolder
+from automl.watch import Watch
 
-# A worker that was told to stop is killed after so long; its own grace (handle.STOP_GRACE_S) is shorter.
-STOP_KILL_S = 30.0
-# After so many trials a worker is replaced, which bounds whatever a framework leaks.
+# A worker that is to be killed for its silence has so long to write down where it hangs.
+DUMP_S = 1.0
+# After so many trials a worker is replaced, whatever `usage` says of it.
 SERVES = 500
-# A worker gets neither: it opens no database and no tracking run.
-_SECRETS = ("AUTOML_LEDGER", "AUTOML_OPTUNA_STORAGE", "PGPASSWORD")
-
-
-class WorkerProcess:
-    """One child process and the socket to it."""
-
-    def __init__(
-        self, framework: str, cpus: float, gpus: float, devices: str, root: str, scratch: Path
-    ) -> None:
-        self.framework, self.served = framework, 0
-        self._folder = Path(tempfile.mkdtemp(prefix="w-", dir=scratch))
-        self._address = str(self._folder / "s")
-        self._listener: socket.socket | None = socket.socket(socket.AF_UNIX)
-        self._listener.bind(self._address)
-        self._listener.listen(1)
-        self._link: socket.socket | None = None
-        self._buffer, self._unsent = b"", b""
-        said = {
-            "framework": framework,
-            "cpus": cpus,
-            "gpus": gpus,
-            "root": root,
-            "scratch": str(self._folder),
-        }
-        self.log = self._folder / "worker.log"
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "automl.worker"],
-                cwd=root,
-                env=_environment(cpus, devices, self._address, said),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def fileno(self) -> int:
-        """What to wait on: the listener until the worker has called, then the link; -1 once closed."""
-        waiting = self._link or self._listener
-        return waiting.fileno() if waiting else -1
-
-    def send(self, said: Mapping[str, Any]) -> None:
-        """Say something; kept until the worker has called. A dead worker is noticed by `receive`."""
-        self._unsent += json.dumps(said).encode() + b"\n"
-        if self._link:
-            with contextlib.suppress(OSError):
-                self._link.sendall(self._unsent)
-            self._unsent = b""
-
-    def receive(self, timeout_s: float) -> list[Message] | None:
-        """What it said within the time; None once it is dead and all it said was read."""
-        ready = bool(select.select([self], [], [], timeout_s)[0])
-        if self._listener:
-            if ready:
-                self._accept()
-                return []
-            return None if self._process.poll() is not None else []
-        if not ready:
-            return []
-        assert self._link
-        try:
-            chunk = self._link.recv(1 << 20)
-        except OSError:
-            chunk = b""
-        if not chunk:
-            return None
-        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
-        return [json.loads(line) for line in lines]
-
-    def kill(self) -> str:
-        """End the whole group at once; how the worker itself ended, in words."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        code = self._process.wait()
-        for each in (self._link, self._listener):
-            if each:
-                each.close()
-        self._link = self._listener = None
-        return _ending(code)
-
-    def tail(self, characters: int = 300) -> str:
-        """The end of what it said outside of trials."""
-        with contextlib.suppress(OSError):
-            return self.log.read_text(errors="replace")[-characters:].strip()
-        return ""
-
-    def died(self) -> str:
-        """How it ended, for one that ended by itself."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(2)
-        return self.kill()
-
-    def _accept(self) -> None:
-        assert self._listener
-        self._link = self._listener.accept()[0]
-        self._listener.close()
-        self._listener = None
-        if self._unsent:
-            self.send_pending()
-
-    def send_pending(self) -> None:
-        pending, self._unsent = self._unsent, b""
-        assert self._link
-        with contextlib.suppress(OSError):
-            self._link.sendall(pending)
+# Between the host and its worker; no desk hears of these.
+_PRIVATE = ("hello", "pulse")
 
 
 class Host:
@@ -151,11 +38,13 @@ class Host:
     def __init__(self, root: str, cpus: float, gpus: float = 0, devices: Sequence[str] = ()) -> None:
         self._root, self._cpus, self._gpus = root, cpus, gpus
         self._devices = ",".join(devices)
-        self._scratch = _scratch()
+        self._scratch = scratch.make()
         self._workers: dict[str, WorkerProcess] = {}
         self._busy: WorkerProcess | None = None
         self._heard: deque[Message] = deque()
-        self._kill_at_s: float | None = None
+        self._task: Task | None = None
+        self._watch = Watch(None, None)
+        self._dumped: tuple[float, Path, int] | None = None
 
     @property
     def busy(self) -> bool:
@@ -169,7 +58,8 @@ class Host:
         """Begin an attempt; its messages come from `poll`."""
         assert not self.busy, "a host runs one attempt at a time"
         self._heard.clear()
-        self._kill_at_s = None
+        self._task, self._dumped = task, None
+        self._watch = Watch(task.silence_s, task.trial_s)
         self._busy = self._worker(task.framework)
         self._busy.served += 1
         self._busy.send({"op": "run", "task": task.to_plain()})
@@ -182,18 +72,18 @@ class Host:
             return None
         message = self._heard.popleft()
         if message["kind"] == "ended":
-            self._ended()
+            self._ended(message)
         return message
 
     def answer(self, answer: Answer) -> None:
         """Answer the report that the attempt is waiting on."""
         if self._busy:
+            self._watch.answer()
             self._busy.send({"op": "answer", "answer": str(answer)})
 
     def stop(self) -> None:
         """Have the attempt leave after a checkpoint; a worker that does not is killed."""
-        if self._busy and self._kill_at_s is None:
-            self._kill_at_s = time.monotonic() + STOP_KILL_S
+        if self._busy and self._watch.stop():
             self._busy.send({"op": "stop"})
 
     def inspect(
@@ -245,8 +135,8 @@ class Host:
     def close(self) -> None:
         """End every worker and everything that they started."""
         for worker in self._workers.values():
-            worker.kill()
-        self._workers.clear()
+            worker.leave()
+        self._drop_all()
         self._busy = None
         shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -271,21 +161,56 @@ class Host:
         if messages is None:
             self._heard.append(_dead(self._busy.died()))
             self._forget(self._busy)
-        elif messages:
-            self._heard.extend(m for m in messages if m["kind"] != "hello")
-        elif self._kill_at_s and time.monotonic() > self._kill_at_s:
-            self._busy.kill()
-            self._forget(self._busy)
-            self._heard.append(
-                {"kind": "ended", "outcome": "stopped", "error": f"killed {STOP_KILL_S:g} s after the stop"}
-            )
+            return
+        for message in messages:
+            self._watch.hear(message["kind"])
+        self._heard.extend(m for m in messages if m["kind"] not in _PRIVATE)
+        if not any(message["kind"] == "ended" for message in messages):
+            self._look_at_the_clocks(self._busy)
 
-    def _ended(self) -> None:
-        self._busy = None
-        self._kill_at_s = None
+    def _look_at_the_clocks(self, worker: WorkerProcess) -> None:
+        """An attempt that is out of time writes down where it is, and a moment later is killed."""
+        verdict = self._watch.verdict()
+        if verdict is None:
+            self._dumped = None
+        elif self._dumped is None:
+            log = self._log(worker)
+            self._dumped = time.monotonic(), log, log.stat().st_size if log.exists() else 0
+            worker.dump()
+        elif time.monotonic() - self._dumped[0] > DUMP_S:
+            self._heard.append({"kind": "ended", **verdict, **self._hung_at(verdict["error"])})
+            worker.kill()
+            self._forget(worker)
+
+    def _log(self, worker: WorkerProcess) -> Path:
+        """Where the worker's stderr goes to now: the trial's log, once the attempt has started."""
+        assert self._task
+        try:
+            return TrialFolder(self._task.storage, self._task.search, self._task.trial, worker.scratch).log
+        except OSError:
+            return worker.log
+
+    def _hung_at(self, error: str) -> dict[str, str]:
+        """The error with the place where it hung, and the stacks of all threads."""
+        assert self._dumped and self._task
+        _, log, size = self._dumped
+        trace = stacks.dumped(log, size)
+        place = stacks.where(trace, self._task.root)
+        return {"error": f"{error}. It was at {place}" if place else error, "trace": trace[:4000]}
+
+    def _ended(self, message: Message) -> None:
+        worker, self._busy = self._busy, None
+        held = message.get("usage")
+        if worker is None or held is None:
+            return
+        worker.first_held = worker.first_held or held
+        if usage.outgrown(worker.first_held, held):
+            worker.kill()
+            self._forget(worker)
 
     def _forget(self, worker: WorkerProcess) -> None:
         self._workers.pop(worker.framework, None)
+        shutil.rmtree(worker.scratch, ignore_errors=True)
 
     def _drop_all(self) -> None:
         for worker in list(self._workers.values()):
@@ -295,36 +220,3 @@ class Host:
 
 def _dead(how: str) -> Message:
     return {"kind": "ended", "outcome": "failed", "cause": "machine", "error": f"the worker died: {how}"}
-
-
-def _ending(code: int) -> str:
-    if code < 0:
-        return f"killed by {signal.Signals(-code).name}"
-    return f"exit code {code}"
-
-
-def _scratch() -> Path:
-    """A private folder (0700). A Unix socket's address has room for about 100 characters."""
-    parent = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix="automl-", dir=parent if len(parent) < 60 else "/tmp"))
-
-
-def _environment(cpus: float, devices: str, address: str, said: Mapping[str, Any]) -> dict[str, str]:
-    env = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in _SECRETS and not key.startswith("MLFLOW_TRACKING")
-    }
-    threads = str(max(1, int(cpus)))
-    for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
-        env[key] = threads
-    env |= {
-        "CUDA_VISIBLE_DEVICES": devices,
-        "PYTHONUNBUFFERED": "1",
-        "TF_CPP_MIN_LOG_LEVEL": env.get("TF_CPP_MIN_LOG_LEVEL", "2"),
-        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        "AUTOML_SOCKET": address,
-        "AUTOML_WORKER": json.dumps(said),
-    }
-    return env

@@ -84,10 +84,10 @@ class Local(Engine):
     def _listen(self, desk: Desk, timeout_s: float) -> None:
         if not self._running:
             return
-        waiting = {self._hosts[slot].fileno(): slot for slot in self._running}
-        ready = select.select(list(waiting), [], [], timeout_s)[0]
-        # With nothing to hear every slot is polled, which notices the dead and the overdue.
-        for slot in [waiting[each] for each in ready] or list(self._running):
+        waiting = [self._hosts[slot].fileno() for slot in self._running]
+        select.select(waiting, [], [], timeout_s)
+        # Those with nothing to say are polled as well, which notices the dead and the overdue.
+        for slot in list(self._running):
             self._hear(desk, slot)
 
     def _hear(self, desk: Desk, slot: int) -> None:

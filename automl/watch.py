@@ -1,0 +1,81 @@
+"""The clocks of one attempt: how long it was silent, how long it trains, how long ago it was told to stop.
+
+Times are monotonic. Knows no process: it says when an attempt is over and why, a host acts on it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+# A worker that was told to stop is killed after so long; its own grace (worker.STOP_GRACE_S) is shorter.
+STOP_KILL_S = 30.0
+# Starting a worker and importing a framework and a trainer say nothing, and may take so long at least.
+PREPARE_S = 120.0
+
+
+class Watch:
+    """Watches one attempt, which begins now.
+
+    Args:
+        silence_s: longest time without a message; None for any.
+        trial_s: longest time after the worker said `started`, waits for the driver aside; None for any.
+    """
+
+    def __init__(self, silence_s: float | None, trial_s: float | None) -> None:
+        self._silence_s, self._trial_s = silence_s, trial_s
+        self._heard_s = time.monotonic()
+        self._started_s: float | None = None
+        self._asked_s: float | None = None
+        self._told_s: float | None = None
+        self._trains = False
+
+    def hear(self, kind: str) -> None:
+        """The worker said something."""
+        self._heard_s = time.monotonic()
+        if kind == "started":
+            self._started_s = self._heard_s
+        elif kind == "report":
+            self._asked_s = self._heard_s
+        self._trains |= kind in ("pulse", "report")
+
+    def answer(self) -> None:
+        """The driver answered a report: from the report until now it was not the worker that was silent."""
+        now_s = time.monotonic()
+        if self._asked_s is not None and self._started_s is not None:
+            self._started_s += now_s - self._asked_s
+        self._asked_s, self._heard_s = None, now_s
+
+    def stop(self) -> bool:
+        """The worker was told to leave; whether for the first time."""
+        first = self._told_s is None
+        if first:
+            self._told_s = time.monotonic()
+        return first
+
+    def verdict(self) -> dict[str, Any] | None:
+        """How an attempt ends that has run out of time: outcome, cause and error; None while it has not."""
+        now_s = time.monotonic()
+        if self._told_s is not None:
+            if now_s - self._told_s <= STOP_KILL_S:
+                return None
+            return {"outcome": "stopped", "error": f"killed {STOP_KILL_S:g} s after the stop"}
+        if self._asked_s is not None:
+            return None
+        trained_s = now_s - self._started_s if self._started_s is not None else 0.0
+        if self._trial_s is not None and trained_s > self._trial_s:
+            return _failed("timeout", f"trained for {self._trial_s:g} s", "timeout.trial")
+        limit_s = self._limit_s()
+        if limit_s is not None and now_s - self._heard_s > limit_s:
+            return _failed("hang", f"no batch and no report for {limit_s:g} s", "timeout.silence")
+        return None
+
+    def _limit_s(self) -> float | None:
+        if self._silence_s is None or self._trains:
+            return self._silence_s
+        return max(self._silence_s, PREPARE_S)
+
+
+def _failed(cause: str, what: str, key: str) -> dict[str, Any]:
+    error = f"{what}, the limit that {key} sets. Raise {key} if the trainer needs longer"
+    return {"outcome": "failed", "cause": cause, "error": error}
