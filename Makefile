@@ -1,8 +1,10 @@
 # Everything runs from .venv, which `make install` builds from constraints.txt.
 PYTHON ?= python3
 BIN := .venv/bin
+KILLS ?= 200
+SEED ?= 0
 .DEFAULT_GOAL := help
-.PHONY: help search test install lint bench clean
+.PHONY: help search test install lint bench chaos clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +22,9 @@ lint: install  ## ruff and mypy
 
 bench: install  ## the time between two trials on a slot
 	$(BIN)/python benchmarks/turnround.py
+
+chaos: install  ## kill every part of searches again and again: KILLS=200 SEED=0
+	$(BIN)/python -m tests.faults --kills $(KILLS) --seed $(SEED)
 
 install: .venv/.ready  ## the virtual environment alone
 

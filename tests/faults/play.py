@@ -1,0 +1,65 @@
+"""Plays rounds on a stage until enough was killed, and judges each. Keeps the folder of one that broke."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from tests.faults.judge import OTHER, Violation, judge
+from tests.faults.scenario import Plan, Round, Stage, Stuck
+from tests.faults.table import Verdict, recovered_s
+
+
+def rounds(stage: Stage, kills: int, seed: int, folder: Path, each: int = 12) -> Iterator[Verdict]:
+    """Search after search, with some `each` kills, until `kills` were done."""
+    done, number = 0, 0
+    choose = random.Random(f"{seed} {stage.name}")
+    while done < kills:
+        number += 1
+        plan = Plan(f"{stage.name}-{number}", choose.randrange(2**31), min(each, kills - done))
+        plan = replace(
+            plan, sampler=choose.choice(["tpe", "random"]), pruner=choose.choice(["none", "median"])
+        )
+        verdict = play(stage, plan, folder / plan.name)
+        done += len(verdict.kills)
+        yield verdict
+
+
+def play(stage: Stage, plan: Plan, folder: Path) -> Verdict:
+    """One round and its verdict; the folder stays where something was broken."""
+    begun_s = time.monotonic()
+    folder.mkdir(parents=True)
+    game = Round(stage, plan, folder)
+    broken: list[Violation] = []
+    try:
+        game.play()
+    except Stuck as stuck:
+        broken.append(Violation(OTHER, str(stuck)))
+    left = game.left_alive()
+    broken += judge(game.book.reread(), plan)
+    broken += [Violation(OTHER, f"a process is left: {each}") for each in left]
+    if game.book.held():
+        broken.append(Violation(OTHER, "the lease was not given back"))
+    recovered: dict[str, list[float]] = defaultdict(list)
+    for kill in game.kills:
+        if (seconds := recovered_s(kill, game.book.facts, game.shown)) is not None:
+            recovered[kill.kind].append(seconds)
+    game.book.close()
+    if broken:
+        _tell(plan, folder, broken)
+    else:
+        shutil.rmtree(folder)
+    return Verdict(stage.name, game.kills, broken, recovered, time.monotonic() - begun_s)
+
+
+def _tell(plan: Plan, folder: Path, broken: list[Violation]) -> None:
+    lines = [f"  {each.kind}: trial {each.trial}: {each.text}" for each in broken]
+    text = "\n".join([f"BROKEN: {plan}", *lines, f"  evidence: {folder}", ""])
+    (folder / "broken.txt").write_text(text)
+    print(text, file=sys.stderr, flush=True)
