@@ -27,6 +27,8 @@ from automl.events import Event, State
 from automl.grid import Grid
 from automl.results import objectives_in
 from automl.samplers import (
+    LEARNS_CONSTRAINTS,
+    MEMORY_CONSTRAINT,
     SHARE_HORIZON_TRIALS,
     STARTUP_TRIALS,
     Pruning,
@@ -150,7 +152,9 @@ class Brain:
             self._condemned.add(number)
         return Verdict(number in self._condemned, _changed(before, self._attrs(number)))
 
-    def tell(self, number: int, state: State, values: Sequence[float] | None) -> None:
+    def tell(
+        self, number: int, state: State, values: Sequence[float] | None, infeasible: bool = False
+    ) -> None:
         """Ends a trial.
 
         Args:
@@ -158,6 +162,9 @@ class Brain:
             values: of the objectives, in their order, for COMPLETE; ignored otherwise, because
                 a value of fewer steps is not a result. COMPLETE without one finite value for
                 each objective is told as a failure.
+            infeasible: FAILED because its parameters cannot be trained here. Samplers that know
+                constraints are told of one that was broken, without any value: Optuna keeps such
+                a trial as PRUNED, because it looks at no constraint of a failed one.
         """
         if number in self._strangers:
             return
@@ -165,6 +172,9 @@ class Brain:
         if told is TrialState.COMPLETE:
             final = self._final(values)
             told = TrialState.FAIL if final is None else told
+        elif infeasible and self._policy.name in LEARNS_CONSTRAINTS:
+            told = TrialState.PRUNED
+            self._storage.set_trial_system_attr(self._id(number), MEMORY_CONSTRAINT, 1.0)
         steps = self._storage.get_trial(self._id(number)).last_step
         self._study.tell(number, final, state=told)
         self._ended[told] += 1
@@ -211,7 +221,8 @@ class Brain:
 
     def _replay_finished(self, number: int, data: Mapping[str, Any]) -> None:
         if not self._foreign:
-            self.tell(number, State(data["state"]), data.get("values"))
+            infeasible = data.get("reason") == "infeasible"
+            self.tell(number, State(data["state"]), data.get("values"), infeasible)
             return
         self.tell(number, State.FAILED, None)
         self._strangers.add(number)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from automl import scratch, stacks, usage
+from automl import causes, scratch, stacks, usage
 from automl.engines.base import Answer, Message, Task
 from automl.process import WorkerProcess
 from automl.storage import TrialFolder
@@ -45,6 +45,7 @@ class Host:
         self._task: Task | None = None
         self._watch = Watch(None, None)
         self._dumped: tuple[float, Path, int] | None = None
+        self._oom_kills = 0
 
     @property
     def busy(self) -> bool:
@@ -59,6 +60,7 @@ class Host:
         assert not self.busy, "a host runs one attempt at a time"
         self._heard.clear()
         self._task, self._dumped = task, None
+        self._oom_kills = causes.oom_kills()
         self._watch = Watch(task.silence_s, task.trial_s)
         self._busy = self._worker(task.framework)
         self._busy.served += 1
@@ -159,7 +161,7 @@ class Host:
         assert self._busy
         messages = self._busy.receive(timeout_s)
         if messages is None:
-            self._heard.append(_dead(self._busy.died()))
+            self._heard.append(_dead(self._busy.died(), causes.oom_kills() - self._oom_kills))
             self._forget(self._busy)
             return
         for message in messages:
@@ -204,7 +206,7 @@ class Host:
         if worker is None or held is None:
             return
         worker.first_held = worker.first_held or held
-        if usage.outgrown(worker.first_held, held):
+        if message.get("spoilt") or usage.outgrown(worker.first_held, held):
             worker.kill()
             self._forget(worker)
 
@@ -218,5 +220,7 @@ class Host:
             self._forget(worker)
 
 
-def _dead(how: str) -> Message:
-    return {"kind": "ended", "outcome": "failed", "cause": "machine", "error": f"the worker died: {how}"}
+def _dead(how: str, oom_kills: int) -> Message:
+    cause = causes.of_death(how, oom_kills)
+    why = " because memory ran out" if cause == "memory" else ""
+    return {"kind": "ended", "outcome": "failed", "cause": cause, "error": f"the worker died: {how}{why}"}

@@ -36,6 +36,8 @@ class Attempt:
     cause: str | None = None
     code: str | None = None
     resumed_step: int = 0
+    node_id: str = ""
+    place: str | None = None
 
 
 @dataclass(slots=True)
@@ -62,6 +64,7 @@ class Trial:
     checkpoint: str | None = None
     checkpoint_step: int = 0
     weights: str | None = None
+    micro: int = 1
     error: str | None = None
     reason: str | None = None
     ended_s: float | None = None
@@ -182,6 +185,7 @@ class History:
                 event.time_s,
                 code=data.get("code"),
                 resumed_step=data.get("resumed_step", 0),
+                node_id=data.get("node_id", ""),
             )
         )
 
@@ -203,6 +207,8 @@ class History:
         attempt = trial.attempts[-1]
         attempt.outcome, attempt.ended_s = data["outcome"], event.time_s
         attempt.error, attempt.cause = data.get("error"), data.get("cause")
+        attempt.place = data.get("place")
+        trial.micro = data.get("micro", trial.micro)
         trial.weights = data.get("weights") or trial.weights
         if data.get("again"):
             self._move(trial, State.WAITING)

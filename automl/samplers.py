@@ -5,6 +5,7 @@ With brain.py the only door to Optuna. Has never heard of trials that run, event
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ from optuna.samplers import (
     RandomSampler,
     TPESampler,
 )
+from optuna.trial import FrozenTrial, TrialState
 
 from automl.errors import Fault, InputError
 from automl.grid import seed_of
@@ -38,6 +40,12 @@ from automl.space import Choice, Float, Parameter
 
 # Optuna's own start-up, in trials: TPE counts COMPLETE and PRUNED ones, the others COMPLETE ones.
 STARTUP_TRIALS: Mapping[str, int] = {"tpe": 10, "gp": 10, "cmaes": 1}
+
+# Those that learn from a broken constraint. NSGA-II breeds from COMPLETE trials only, so that what is
+# infeasible has no offspring; CMA-ES, quasi-random numbers and grids know no constraints.
+LEARNS_CONSTRAINTS = ("tpe", "gp", "nsgaii")
+# As `Trial.set_constraint("memory", ...)` writes it; positive is broken.
+MEMORY_CONSTRAINT = "constraints:memory"
 
 GP_MOST_TRIALS = 50
 GP_MOST_PARAMS = 10
@@ -132,7 +140,7 @@ def make_sampler(policy: Policy, seed: int, number: int) -> BaseSampler:
         "tpe": (TPESampler, {"seed": own}),
         "random": (RandomSampler, {"seed": own}),
         "grid": (RandomSampler, {"seed": own}),  # for what a start point leaves out
-        "gp": (GPSampler, {"seed": own, **rest}),
+        "gp": (FeasibleGP, {"seed": own, **rest}),
         "nsgaii": (NSGAIISampler, {"seed": own}),
         "cmaes": (CmaEsSampler, {"seed": kept, **rest}),
         "qmc": (QMCSampler, {"seed": kept, **rest}),
@@ -142,6 +150,49 @@ def make_sampler(policy: Policy, seed: int, number: int) -> BaseSampler:
         # Both are used on purpose; experimental arguments of a file are the user's, who is told.
         warnings.filterwarnings("ignore", "Argument ``group``|QMCSampler is", ExperimentalWarning)
         return _built("search.sampler", policy, kind, {**given, **policy.arguments})
+
+
+class FeasibleGP(GPSampler):
+    """Optuna's Gaussian process, which also learns from trials that are infeasible and have no value.
+
+    Optuna fits its models to COMPLETE trials alone, and wants a value of each. An infeasible trial
+    has none, and must not be given a bad one: so it goes into the model of the constraint, and not
+    into that of the objective.
+    """
+
+    _infeasible: list[FrozenTrial]
+
+    def _sample_relative_impl(
+        self,
+        study: optuna.Study,
+        completed_trials: list[FrozenTrial],
+        running_trials: list[FrozenTrial],
+        search_space: dict[str, BaseDistribution],
+    ) -> dict[str, Any]:
+        pruned = study.get_trials(deepcopy=False, states=(TrialState.PRUNED,))
+        self._infeasible = [t for t in pruned if t.constraints and search_space.keys() <= t.params.keys()]
+        if self._infeasible:
+            completed_trials = [_kept_constraint(trial) for trial in completed_trials]
+        return super()._sample_relative_impl(study, completed_trials, running_trials, search_space)
+
+    def _get_constraints_acqf_args(
+        self, constraint_vals: Any, internal_search_space: Any, normalized_params: Any
+    ) -> Any:
+        import numpy as np  # Optuna's own; not worth its time where nothing is sampled
+
+        broken = np.ones((len(self._infeasible), constraint_vals.shape[1]))
+        outside = internal_search_space.get_normalized_params(self._infeasible)
+        return super()._get_constraints_acqf_args(
+            np.vstack([constraint_vals, broken]),
+            internal_search_space,
+            np.vstack([normalized_params, outside]),
+        )
+
+
+def _kept_constraint(trial: FrozenTrial) -> FrozenTrial:
+    feasible = copy.copy(trial)
+    feasible.system_attrs = {**trial.system_attrs, MEMORY_CONSTRAINT: -1.0}
+    return feasible
 
 
 def _built(where: str, policy: Policy, kind: type[Any], arguments: Mapping[str, Any]) -> Any:

@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automl.brain import Brain
-from automl.desk import LOST_MOST, Desk, Ending, Setting, trial_seed
+from automl.desk import Desk, Ending, Setting, trial_seed
 from automl.engines.base import Answer, Task
 from automl.events import Event, State
 from automl.ledger import Ledger
 from automl.results import History
+from automl.retries import LOST_MOST
 from automl.search import Budget, Float, Objective, Search, Trainer
 from automl.sweep import KEEP
 

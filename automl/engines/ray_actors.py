@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -22,14 +22,18 @@ from automl.host import Host
 
 STEP_S = 1.0
 _NAMESPACE = "automl"
+_NODE_LABEL = "ray.io/node-id"
 _MESSAGES = "automl_messages"
 
 
 class Bridge:
     """Between Tune's callbacks and the desk. Nothing that it is called for ever raises into Tune."""
 
-    def __init__(self, desk: Desk, key: str) -> None:
+    def __init__(
+        self, desk: Desk, key: str, avoidable: Callable[[Sequence[str]], list[str]] = lambda nodes: []
+    ) -> None:
         self.desk = desk
+        self._avoidable = avoidable
         self.error: BaseException | None = None
         self._key = key
         self._tasks: dict[str, Task] = {}
@@ -48,7 +52,8 @@ class Bridge:
             task = None if self.error else self.desk.next_task()
             if task is not None:
                 self._tasks[trial_id] = task
-                return {"control": self._key, "task": json.dumps(task.to_plain())}
+                avoid = self._avoidable(task.avoid)
+                return {"control": self._key, "task": json.dumps(task.to_plain()), "avoid": avoid}
             over = self.error is not None or self.desk.done
             return Searcher.FINISHED if over and not self._tasks else None
         except Exception as error:
@@ -141,6 +146,15 @@ class ReportScheduler(FIFOScheduler):
         trial.run_metadata.invalidate_cache()
 
 
+def placement(cpus: float, gpus: float, avoid: Sequence[str]) -> tune.PlacementGroupFactory:
+    """What an attempt needs, and where it must not be. Tune keeps actors warm for equal requests only."""
+    bundle = {"CPU": cpus, "GPU": gpus}
+    if not avoid:
+        return tune.PlacementGroupFactory([bundle])
+    elsewhere = {_NODE_LABEL: f"!in({','.join(sorted(avoid))})"}
+    return tune.PlacementGroupFactory([bundle], bundle_label_selector=[elsewhere])
+
+
 class Attempt(tune.Trainable):
     """A thin, warm actor around a Host. Each step returns within a second, empty-handed if need be."""
 
@@ -151,6 +165,9 @@ class Attempt(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         task = Task(**json.loads(new_config["task"]))
         self._control_key = new_config["control"]
+        self._place = {"node_id": ray.get_runtime_context().get_node_id()}
+        if new_config.get("avoid"):
+            self._place["avoided"] = new_config["avoid"]
         self._task, self._owes = task, False
         if self._host is None or self._host.busy:
             self._close()
@@ -184,7 +201,7 @@ class Attempt(tune.Trainable):
             message = host.poll(left_s)
             if message is None:
                 continue
-            messages.append(message)
+            messages.append(message | self._place if message["kind"] in ("started", "ended") else message)
             if message["kind"] in ("report", "ended"):
                 self._owes = message["kind"] == "report"
                 break

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from automl.engines.base import Capacity, Desk, Engine
@@ -50,7 +50,7 @@ class RayTune(Engine):
         self._root, self._address = root, address or os.environ.get("RAY_ADDRESS")
         self._key = f"automl/{secrets.token_hex(8)}"
         self._mine = False
-        self._known: list[Mapping[str, float]] = []
+        self._known: Mapping[str, Mapping[str, float]] = {}
         self._asked_s = float("-inf")
 
     def start(self) -> None:
@@ -77,7 +77,7 @@ class RayTune(Engine):
         self._mine = True
 
     def capacity(self, cpus: float, gpus: float) -> Capacity:
-        nodes = self._nodes()
+        nodes = self._nodes().values()
         slots = sum(_slots(node, cpus, gpus) for node in nodes)
         every = [(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes]
         return Capacity(
@@ -88,12 +88,18 @@ class RayTune(Engine):
             max((g for _, g in every), default=0.0),
         )
 
-    def _nodes(self) -> list[Mapping[str, float]]:
+    def _avoidable(self, nodes: Sequence[str], cpus: float, gpus: float) -> list[str]:
+        """Those of the nodes that are there and fit a trial; none where no other would be left."""
+        fit = {name for name, has in self._nodes().items() if _slots(has, cpus, gpus)}
+        bad = fit.intersection(nodes)
+        return sorted(bad) if bad != fit else []
+
+    def _nodes(self) -> Mapping[str, Mapping[str, float]]:
         """What each node has. Asked anew every few seconds: nodes come and go, but not between two trials."""
         import ray
 
         if time.monotonic() - self._asked_s > NODES_S:
-            self._known = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            self._known = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
             self._asked_s = time.monotonic()
         return self._known
 
@@ -102,10 +108,11 @@ class RayTune(Engine):
             return
         from ray import tune
 
-        from automl.engines.ray_actors import Attempt, Bridge, ReportScheduler, TaskSearcher
+        from automl.engines.ray_actors import Attempt, Bridge, ReportScheduler, TaskSearcher, placement
 
-        bridge = Bridge(desk, self._key)
-        trainable = tune.with_resources(Attempt, {"cpu": desk.cpus, "gpu": desk.gpus})
+        cpus, gpus = desk.cpus, desk.gpus
+        bridge = Bridge(desk, self._key, lambda nodes: self._avoidable(nodes, cpus, gpus))
+        trainable = tune.with_resources(Attempt, lambda config: placement(cpus, gpus, config.get("avoid", ())))
         with tempfile.TemporaryDirectory(prefix="automl-tune-") as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tuner = tune.Tuner(
