@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -222,6 +223,10 @@ def stopped_and_resumed(run: Run, after: int, **changes: Any) -> Attempt:
     return run(trial=1, attempt=2, checkpoint=checkpoint, step=after, **changes)
 
 
+def checkpoint_of(attempt: Attempt) -> str:
+    return str(attempt.of("checkpointed")[-1]["path"])
+
+
 def learned(attempt: Attempt) -> list[tuple[int, dict[str, float]]]:
     """Its curve, but for what tells one attempt from another."""
     return [(step, {k: v for k, v in metrics.items() if k != "first"}) for step, metrics in attempt.curve]
@@ -260,6 +265,39 @@ def test_a_stopped_trial_goes_on_at_the_next_step_as_if_it_had_never_stopped(run
     assert resumed.ended["outcome"] == "complete"
     assert resumed.steps == [3, 4]
     assert learned(resumed) == learned(whole)[2:]
+
+
+def test_a_damaged_checkpoint_costs_the_way_back_to_the_one_before_or_to_the_start(
+    run: Run, subject: Subject
+) -> None:
+    changes = {"model": "trainers.keeps:sums", "model_": {"steps": STEPS}} if subject.data is None else {}
+    whole = run(**changes)
+    first = run({1: Answer.STOP}, trial=1, **changes)
+    second = run({2: Answer.STOP}, trial=1, attempt=2, checkpoint=checkpoint_of(first), step=1, **changes)
+    older, newest = Path(checkpoint_of(first)), Path(checkpoint_of(second))
+    kept = shutil.copytree(older, older.with_name("kept"))
+    cut_off(newest)
+    resumed = {"checkpoint": str(newest), "step": 2, "reported": 2}
+    third = run({2: Answer.END}, trial=1, attempt=3, **resumed, **changes)
+    assert third.started["resumed_step"] == 1
+    [why] = third.started["skipped"]
+    assert str(newest) in why
+    assert f"{why}; it goes on after step 1" in third.log
+    assert learned(third) == learned(whole)[1:2]
+
+    cut_off(newest)
+    shutil.rmtree(older)
+    fourth = run(trial=1, attempt=4, **resumed, **changes)
+    assert (fourth.started["resumed_step"], len(fourth.started["skipped"])) == (0, 1)
+    assert f"{why}; it begins anew" in fourth.log
+    assert learned(fourth) == learned(whole)
+    assert kept.is_dir()
+
+
+def cut_off(folder: Path) -> None:
+    """Half of its largest file is lost."""
+    file = max(folder.iterdir(), key=lambda path: path.stat().st_size if path.name != "MANIFEST.json" else -1)
+    os.truncate(file, file.stat().st_size // 2)
 
 
 def test_an_exception_is_told_in_one_line_and_its_traceback_is_in_the_log(run: Run, subject: Subject) -> None:
@@ -362,6 +400,17 @@ def test_where_the_best_value_counts_the_weights_are_those_of_the_best_step(trai
     assert meta_of(attempt)["step"] == 1
 
 
+def test_a_best_step_is_found_again_behind_the_checkpoint_that_a_killed_attempt_left(trained: Run) -> None:
+    """Checkpoint at 1, best at 2, death at 3: the weights of 2 are those that the ledger will name."""
+    metric = SUBJECTS[trained(deep=True).task.framework].falls
+    best = {"metric": metric, "direction": "minimize", "value": "best"}
+    first = trained({1: Answer.STOP}, trial=1, **best)
+    seen = {"reported": 3, "best": -1.0, "best_step": 2}
+    attempt = trained(trial=1, attempt=2, checkpoint=checkpoint_of(first), step=1, **seen, **best)
+    assert attempt.steps == [2, 3, 4]
+    assert meta_of(attempt)["step"] == 2
+
+
 def test_a_best_step_that_is_repeated_after_a_crash_has_its_weights(trained: Run) -> None:
     metric = SUBJECTS[trained(deep=True).task.framework].falls
     best = {"metric": metric, "direction": "maximize", "value": "best"}
@@ -383,6 +432,40 @@ def test_an_estimator_that_a_callable_returns_is_kept(function: Run) -> None:
     assert attempt.ended["outcome"] == "complete"
     assert meta_of(attempt)["metrics"]["accuracy"] > 0.9
     assert (Path(attempt.ended["weights"]) / "model.skops").is_file()
+
+
+OTHER = {"lightning": "trainers.keeps_lightning:OtherNet", "keras": "trainers.probe_keras:lazy"}
+KILLED = {"lightning": "trainers.keeps_lightning:KilledNet", "keras": "trainers.keeps_keras:killed_net"}
+
+
+def test_a_whole_checkpoint_that_the_model_does_not_take_is_left_and_the_trial_begins_anew(
+    trained: Run,
+) -> None:
+    first = trained({2: Answer.STOP}, trial=1)
+    place, model = checkpoint_of(first), OTHER[first.task.framework]
+    attempt = trained(trial=1, attempt=2, checkpoint=place, step=2, model=model)
+    assert attempt.ended["outcome"] == "complete", attempt.log
+    assert attempt.steps == [1, 2, 3, 4]
+    told = attempt.of("checkpointed")[0]
+    assert (told["step"], told["path"]) == (0, None)
+    assert told["error"].startswith(f"{place} cannot be loaded: ")
+    assert f"{told['error']}; it begins anew" in attempt.log
+
+
+def test_a_worker_killed_in_the_middle_of_an_epoch_costs_that_epoch_alone(
+    trained: Run, tmp_path: Path
+) -> None:
+    model = KILLED[trained(deep=True).task.framework]
+    changes = {"model": model, "model_": {"mark": str(tmp_path / "mark")}}
+    killed = trained(trial=1, **changes)
+    assert killed.ended["cause"] == "machine"
+    assert killed.steps == [1, 2]
+    assert [told["step"] for told in killed.of("checkpointed")] == [1, 2]
+    again = {"attempt": 2, "checkpoint": checkpoint_of(killed), "step": 2, "reported": 2}
+    resumed, whole = trained(trial=1, **again, **changes), trained(trial=2, **changes)
+    assert whole.steps == [1, 2, 3, 4]
+    assert (resumed.started["resumed_step"], resumed.steps) == (2, [3, 4])
+    assert [*killed.curve, *resumed.curve] == whole.curve
 
 
 # --- Lightning -------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ import fsspec
 import pytest
 
 from automl import storage
-from automl.errors import StorageError
+from automl.errors import BrokenFolder, StorageError
 from automl.storage import TrialFolder, fetch, folders, probe, remove
 
 Folder = Callable[..., TrialFolder]
@@ -130,6 +132,84 @@ def test_an_upload_that_breaks_off_leaves_the_older_checkpoint(
         folder.put("checkpoint", 4, writing("four"))
     monkeypatch.undo()
     assert names(folder, "checkpoint") == ["checkpoint-00000003"]
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a bit turned": (lambda folder: (folder / "step.txt").write_text("4hree"), "step.txt has other contents"),
+    "cut off": (
+        lambda folder: (folder / "deep" / "weights.bin").write_text("t"),
+        "weights.bin has 1 bytes, 5 were written",
+    ),
+    "a file gone": (lambda folder: (folder / "deep" / "weights.bin").unlink(), "weights.bin is missing"),
+    "a manifest cut off": (
+        lambda folder: (folder / "MANIFEST.json").write_text('{"schema": 1, "fi'),
+        "MANIFEST.json is cut off or garbled",
+    ),
+    "an empty manifest": (
+        lambda folder: (folder / "MANIFEST.json").write_text(""),
+        "MANIFEST.json is cut off or garbled",
+    ),
+    "all gone": (lambda folder: shutil.rmtree(folder), "it is not there any more"),
+}
+
+
+@pytest.mark.parametrize("damage", list(DAMAGE))
+def test_a_folder_that_is_not_what_was_written_is_not_read(tmp_path: Path, damage: str) -> None:
+    folder = TrialFolder(str(tmp_path), "digits", 7, tmp_path)
+    written = Path(folder.put("checkpoint", 3, writing("three")))
+    act, told = DAMAGE[damage]
+    act(written)
+    with pytest.raises(BrokenFolder, match="is not whole") as broken:
+        fetch(str(written), tmp_path)
+    assert told in str(broken.value)
+
+
+def test_a_remote_file_that_is_not_what_was_written_is_not_read(tmp_path: Path) -> None:
+    folder = TrialFolder(f"memory://{uuid.uuid4().hex}", "digits", 7, tmp_path)
+    written = folder.put("checkpoint", 3, writing("three"))
+    scratch = tmp_path / "fetched"
+    files = fsspec.filesystem("memory")
+    files.pipe_file(f"{written}/step.txt", b"thre")
+    with pytest.raises(BrokenFolder, match=r"step.txt has 4 bytes, 5 were written"):
+        fetch(written, scratch)
+    files.rm(f"{written}/step.txt")
+    with pytest.raises(BrokenFolder):
+        fetch(written, scratch)
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_remote_storage_that_is_away_is_not_a_broken_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = TrialFolder(f"memory://{uuid.uuid4().hex}", "digits", 7, tmp_path)
+    written = folder.put("checkpoint", 3, writing("three"))
+
+    def breaks(*_: object) -> None:
+        raise ConnectionError("away")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "cat_file", breaks)
+    with pytest.raises(StorageError, match=r"cannot read .*: away") as away:
+        fetch(written, tmp_path)
+    assert not isinstance(away.value, BrokenFolder)
+
+
+def test_folders_of_a_version_without_digests_are_read_as_they_are(
+    folder: TrialFolder, tmp_path: Path
+) -> None:
+    written = folder.put("checkpoint", 3, writing("three"))
+    if folder.remote:
+        names = json.dumps(["deep/weights.bin", "step.txt"]).encode()
+        fsspec.filesystem("memory").pipe_file(f"{written}/MANIFEST.json", names)
+    else:
+        (Path(written) / "MANIFEST.json").unlink()
+    assert text_of(written, tmp_path) == "three"
+
+
+def test_a_storage_that_has_gone_in_between_is_made_anew(tmp_path: Path) -> None:
+    folder = TrialFolder(f"{tmp_path}/runs", "digits", 7, tmp_path)
+    folder.put("checkpoint", 3, writing("three"))
+    shutil.rmtree(tmp_path / "runs")
+    assert text_of(folder.put("checkpoint", 4, writing("four")), tmp_path) == "four"
 
 
 def test_a_missing_folder_is_an_error(folder: TrialFolder, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def _save(trial: Any, epoch: int, classifier: SGDClassifier) -> None:
     """skops writes scikit-learn's estimators without pickles."""
     with tempfile.TemporaryDirectory() as folder:
         skops.io.dump({"epoch": epoch, "classifier": classifier}, Path(folder) / "state.skops")
-        trial.save_checkpoint(folder)
+        trial.save_checkpoint(folder, step=epoch)
 
 
 def _resumed(trial: Any) -> tuple[int, SGDClassifier] | None:

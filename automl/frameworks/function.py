@@ -62,14 +62,27 @@ class Trial:
         """The folder that an earlier attempt saved last, or None."""
         return self._handle.checkpoint
 
-    def save_checkpoint(self, folder: str | Path) -> None:
+    def save_checkpoint(self, folder: str | Path, step: int | None = None) -> None:
         """Keep a copy of a folder for a later attempt, whole or not at all.
 
-        It is filed under the last step that was reported.
+        One that cannot be written is told in the log, and training goes on.
+
+        Args:
+            folder: what to keep; it may be changed or removed afterwards.
+            step: the last step that it holds; the last one that was reported when left out. Give it
+                to save before the report, so that a trial which is stopped there has it.
+
+        Raises:
+            ValueError: the step is below 0.
+            OSError: there is no such folder.
         """
-        self._handle.save_checkpoint(
-            self._step, lambda target: shutil.copytree(folder, target, dirs_exist_ok=True)
-        )
+        if step is not None and step < 0:
+            raise ValueError(f"trial.save_checkpoint: step is {step}; give the last step that it holds")
+        source = Path(folder)
+        if not source.is_dir():
+            raise NotADirectoryError(f"trial.save_checkpoint: {source} is no folder")
+        held = self._step if step is None else int(step)
+        self._handle.save_checkpoint(held, lambda target: shutil.copytree(source, target, dirs_exist_ok=True))
 
     def save_model(self, estimator: Any, example: Any = None) -> None:
         """Keep a scikit-learn estimator as this trial's model; returning it does the same.

@@ -11,8 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from automl.handle import TrialHandle
 from sklearn.linear_model import LogisticRegression
+
+from automl.handle import TrialHandle
 
 TrialHandle.due = lambda self: True  # type: ignore[method-assign]
 
@@ -27,7 +28,7 @@ def dies_once(mark: str | None) -> None:
 def sums(
     trial: Any, x: float = 0.0, steps: int = 5, kb: int = 0, die_at: int = 0, mark: str | None = None
 ) -> None:
-    """`loss` is the sum of all steps so far, kept in checkpoints of `kb` kilobytes; `first` is where it began.
+    """`loss` is the sum of all steps so far, kept in checkpoints of `kb` KB; `first` where it began.
 
     Args:
         die_at: the step in whose middle the process is killed, once, as `mark` remembers.
@@ -40,11 +41,11 @@ def sums(
         if step == die_at:
             dies_once(mark)
         total += step
-        trial.report({"loss": total + x, "first": first}, step=step)
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "sum.txt").write_text(f"{step} {total}")
             (Path(folder) / "ballast").write_bytes(os.urandom(kb * 1000))
-            trial.save_checkpoint(folder)
+            trial.save_checkpoint(folder, step)
+        trial.report({"loss": total + x, "first": first}, step=step)
 
 
 def fits_after(trial: Any, kb: int = 0, talk_kb: int = 0) -> None:
