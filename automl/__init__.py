@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from automl.door import BestTrial as BestTrial
     from automl.door import Result as Result
     from automl.door import check as check
+    from automl.door import fsck as fsck
     from automl.door import load as load
     from automl.door import run as run
     from automl.errors import AutoMLError as AutoMLError
@@ -44,6 +45,7 @@ _HOME = {
     "AutoMLError": "automl.errors",
     "load": "automl.door",
     "check": "automl.door",
+    "fsck": "automl.door",
     "run": "automl.door",
     "Result": "automl.door",
     "BestTrial": "automl.door",

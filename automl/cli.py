@@ -254,6 +254,32 @@ def why(name: Name, trial: TrialNumber, ledger: LedgerUrl = None, as_json: Json 
 
 
 @_verb
+def fsck(
+    name: Name,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend storage and MLflow from the ledger.")
+    ] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Also compare the digest of every kept file.")] = False,
+    ledger: LedgerUrl = None,
+    as_json: Json = False,
+) -> int:
+    """Compare a search's ledger, storage and MLflow; list every difference, or mend it."""
+    from automl.fsck import fsck as compare
+
+    found = compare(name, ledger, repair, deep, _say)
+    if found.alive:
+        _say(f"{name} is being run by a driver: some differences pass by themselves")
+    if as_json:
+        _dump(found.plain())
+    else:
+        for line in [*map(str, found.differences), *(f"mended: {line}" for line in found.done)]:
+            print(line)
+        if found.ok:
+            print(f"{name}: {', '.join(found.compared)} agree ({found.trials} trials, {found.events} events)")
+    return 0 if found.ok else 1
+
+
+@_verb
 def ui(
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 5000,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",

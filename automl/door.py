@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from automl.engines.base import Engine
+    from automl.fsck import Checkup
     from automl.run import Outcome, View
 
 
@@ -212,6 +213,27 @@ def check(search: Search | str | Path, overrides: Sequence[str] = (), deep: bool
     sound = loaded.search or salvage(loaded.data or {}, loaded.positions)
     later = _later_faults(sound, deep and not loaded.faults) if sound else []
     return list(loaded.with_faults(later))
+
+
+def fsck(name: str, ledger: str | None = None, repair: bool = False, deep: bool = False) -> Checkup:
+    """Compare a search's ledger, storage and MLflow; mend storage and MLflow from the ledger if wanted.
+
+    Args:
+        name: the search.
+        ledger: a URL other than the project's.
+        repair: mend what differs; needs the search's lease, which a living driver has.
+        deep: read every kept file and compare its digest; otherwise names and sizes only.
+
+    Returns:
+        What differs, and with `repair` what was done and what is left.
+
+    Raises:
+        NoSuchSearch: with the names that there are.
+        LeaseHeld: to be repaired, and a driver lives.
+    """
+    from automl.fsck import fsck as compare
+
+    return compare(name, ledger, repair, deep)
 
 
 def _later_faults(search: Search, deep: bool) -> list[Fault]:

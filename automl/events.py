@@ -20,7 +20,8 @@ An event is one fact about a search, JSON all through. The kinds and their `data
 |       |   |   | again (bool: the trial goes back to WAITING) |
 | finished | n | - | state (COMPLETE, PRUNED, FAILED), values, step, error, reason |
 | published | n | - | path (a verified MLflow model folder), model (URI, once it is logged), error |
-| closed | - | - | the driver ended: state (ENDED, STOPPED, FAILED), reason, seconds |
+| closed | - | - | the driver ended: state (ENDED, STOPPED, FAILED; LOST: it died, and fsck wrote it), |
+|        |   |   | reason, seconds |
 """
 
 from __future__ import annotations

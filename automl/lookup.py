@@ -103,10 +103,7 @@ def log_text(found: Found, number: int) -> str:
     trial = found.trial(number)
     place = storage.join(found.folder(number), "log.txt")
     try:
-        import fsspec
-
-        with fsspec.open(place, "rb") as file:
-            return bytes(file.read()).decode(errors="replace")
+        return storage.read(place).decode(errors="replace")
     except FileNotFoundError as error:
         why = "no attempt has begun" if not trial.attempts else f"it ran on {trial.attempts[-1].node}"
         raise AutoMLError(f"trial {number} of {found.name} has no log at {place}: {why}") from error

@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from automl.errors import BrokenFolder, StorageError
@@ -34,6 +34,7 @@ _MENDS = {
     errno.EFBIG: "Raise the limit on the size of a file (ulimit -f)",
 }
 _MEND = "See that the storage is there and can be written"
+_HELD = re.compile(r"/trials/(\d+)/(\.?(?:checkpoint|weights)-[0-9a-f]+(?:-old)?)(?:/|$)")
 # A framework's own exception is the disk's fault where not even so much can be written.
 _ROOM_BYTES = 1 << 20
 
@@ -149,10 +150,10 @@ def _upload(folder: Path, names: Sequence[str], place: str) -> None:
 
 def _kept(url: str, kind: str, newest: str) -> list[str]:
     """The names of those that stay: the newest, and as many before it as the kind wants."""
-    names = [_name(place) for place in folders(url, kind)]
-    older = [name for name in names if name < _name(newest)]
+    names = [last_part(place) for place in folders(url, kind)]
+    older = [name for name in names if name < last_part(newest)]
     before = _KEPT.get(kind, 1) - 1
-    return [_name(newest), *(older[-before:] if before else [])]
+    return [last_part(newest), *(older[-before:] if before else [])]
 
 
 def forget(url: str, kind: str, keep: Sequence[str] = ()) -> None:
@@ -164,14 +165,15 @@ def forget(url: str, kind: str, keep: Sequence[str] = ()) -> None:
         keep: names of folders that stay.
     """
     for place in folders(url, kind):
-        if _name(place) not in keep:
+        if last_part(place) not in keep:
             remove(place)
     if not is_remote(url):
         for litter in Path(url).glob(f".{kind}-*"):
             shutil.rmtree(litter, ignore_errors=True)
 
 
-def _name(place: str) -> str:
+def last_part(place: str) -> str:
+    """The name of a folder or file at the end of a path or URL."""
     return place.rstrip("/").rpartition("/")[2]
 
 
@@ -208,9 +210,22 @@ def folders(url: str, kind: str) -> list[str]:
     return [place for place in places if files.exists(join(place, MANIFEST))]
 
 
+def held(storage: str, name: str) -> Iterator[tuple[int, str]]:
+    """Every checkpoint and every weights that a search has in a storage, whole or not, by trial."""
+    top = join(storage if is_remote(storage) else local_path(storage), name, "trials")
+    if is_remote(storage):
+        files = _filesystem(top)
+        found = files.find(top) if files.exists(top) else []
+    else:
+        found = [str(path) for path in Path(top).glob("*/*-*")]
+    seen = {match.groups() for path in found if (match := _HELD.search(path))}
+    for number, folder in sorted(seen):
+        yield int(number), join(top, number, folder)
+
+
 def step_of(place: str) -> int:
     """The step that a folder holds, from its name."""
-    return int(_name(place).rpartition("-")[2])
+    return int(last_part(place).rpartition("-")[2])
 
 
 def fetch(place: str, scratch: Path) -> Path:
@@ -250,6 +265,30 @@ def _download(place: str, scratch: Path) -> Path:
             raise BrokenFolder(f"{mask_url(place)} is not whole: {error}") from error
         raise StorageError(f"cannot read {mask_url(place)}: {error}. {_MEND}") from error
     return target
+
+
+def read(place: str) -> bytes:
+    """A file's contents, the local one's or the URL's.
+
+    Raises:
+        FileNotFoundError, OSError, ImportError, ValueError: as fsspec has them.
+    """
+    import fsspec
+
+    with fsspec.open(place, "rb") as file:
+        return bytes(file.read())
+
+
+def sizes(place: str) -> dict[str, int]:
+    """The files below a folder by their path from there, with their bytes; none where there is none."""
+    if is_remote(place):
+        files = _filesystem(place)
+        root = files._strip_protocol(place).rstrip("/")
+        found = files.find(root, detail=True, refresh=True)
+        return {path[len(root) + 1 :]: facts["size"] or 0 for path, facts in found.items()}
+    below = Path(local_path(place))
+    paths = (Path(folder, name) for folder, _, names in os.walk(below) for name in names)
+    return {str(path.relative_to(below)): path.stat().st_size for path in paths}
 
 
 def remove(place: str) -> None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import getpass
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mlflow
 from mlflow.entities import Metric, Param, Run, RunTag
@@ -57,11 +57,13 @@ class MLflowTracker:
 
     Args:
         plan: the search, the tracking URI, the experiment and the registered model's name.
+        allowed: asked before every call of MLflow; raises where this process may not show the search
+            any more, be it that it slept for an hour between two calls.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, allowed: Callable[[], None] = lambda: None) -> None:
         assert plan.uri is not None
-        self._plan = plan
+        self._plan, self._allowed = plan, allowed
         self._shown: _Shown | None = None
         # MLflow's model registry asks the process-wide URI; this process has one search only.
         mlflow.set_tracking_uri(plan.uri)
@@ -86,7 +88,8 @@ class MLflowTracker:
         """
         shown, self._shown = self._shown, None
         if shown is None:
-            shown = _found(self._plan, read, say)
+            client = cast(MlflowClient, _Asking(MlflowClient(self._plan.uri), self._allowed))
+            shown = _found(client, self._plan, read, say)
         if shown is None:
             return
         events = iter(read(shown.cursor))
@@ -95,9 +98,19 @@ class MLflowTracker:
         self._shown = shown
 
 
-def _found(plan: Plan, read: Read, say: Say) -> _Shown | None:
+class _Asking:
+    """A client that asks before each of its calls."""
+
+    def __init__(self, client: MlflowClient, allowed: Callable[[], None]) -> None:
+        self._client, self._allowed = client, allowed
+
+    def __getattr__(self, name: str) -> Any:
+        self._allowed()
+        return getattr(self._client, name)
+
+
+def _found(client: MlflowClient, plan: Plan, read: Read, say: Say) -> _Shown | None:
     """What is in MLflow of this search; its parent run is made if it is not there."""
-    client = MlflowClient(plan.uri)
     events = list(read(0))
     if not events:
         return None
@@ -135,6 +148,19 @@ class _Shown:
         self._show_search(changes, events[-1].n)
         self.cursor = events[-1].n
         say({"cursor": self.cursor})
+
+    def show_again(
+        self, events: Sequence[Event], trials: Iterable[int], published: Event | None, say: Say
+    ) -> None:
+        """Shows the search as it is after all events, and some of its trials, whatever the cursor says."""
+        changes = self.picture.take(events)
+        self._open()
+        for number in trials:
+            trial = self.picture.history.trials[number]
+            self._show_trial(trial, trial.reports)
+        if published is not None:
+            self._publish(published, say)
+        self._show_search(changes, events[-1].n)
 
     # --- the parent ------------------------------------------------------------------------
 
@@ -247,6 +273,38 @@ class _Shown:
             self._client.update_run(run_id, status=status)
 
 
+def replay(
+    plan: Plan,
+    events: Sequence[Event],
+    trials: Iterable[int],
+    adopt: Sequence[str],
+    published: Event | None,
+    say: Say,
+) -> None:
+    """Shows the search once more as it is after all these events; of its trials only some.
+
+    Args:
+        plan: the search, and where it is shown.
+        events: all of them.
+        trials: the trials that are shown again, or for the first time.
+        adopt: runs of trials whose parent is gone.
+        published: the model that is published once more, if any.
+        say: takes `{"model": URI, "trial": n}`.
+
+    Raises:
+        MlflowException: the server refused or is away.
+        TrackingError: the experiment cannot be used, or the model's folder is gone.
+    """
+    mlflow.set_tracking_uri(str(plan.uri))
+    client = MlflowClient(plan.uri)
+    experiment = _experiment(client, plan)
+    parent = _parent(client, plan, experiment, events[0])
+    for run_id in adopt:
+        client.set_tag(run_id, PARENT, parent.info.run_id)
+    shown = _Shown(client, plan, experiment, parent)
+    shown.show_again(events, sorted(trials), published, say)
+
+
 def _experiment(client: MlflowClient, plan: Plan) -> str:
     """The experiment's id; made if need be, with its artifacts inside the project for a database."""
     name = plan.experiment or plan.name
@@ -270,7 +328,7 @@ def _artifacts(plan: Plan) -> str | None:
 
 def _parent(client: MlflowClient, plan: Plan, experiment: str, first: Event) -> Run:
     """The search's run. Of several, which only an answer lost on its way can make, the first stays."""
-    identity = _identity_of(first)
+    identity = identity_of(first)
     mine = f"tags.`{SEARCH}` = '{plan.name}' AND tags.`{IDENTITY}` = '{identity}'"
     found = client.search_runs([experiment], mine, order_by=["attributes.start_time ASC"])
     for extra in found[1:]:
@@ -304,7 +362,7 @@ def _runs(client: MlflowClient, experiment: str, wanted: str) -> Iterable[Run]:
             return
 
 
-def _identity_of(first: Event) -> str:
+def identity_of(first: Event) -> str:
     """Tells two searches of one name apart, should a ledger be deleted and begun again."""
     facts = [first.time_s, first.data.get("host"), first.data.get("pid")]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
