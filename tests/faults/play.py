@@ -12,8 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.faults.judge import OTHER, Violation, judge
+from tests.faults.judge_mlflow import judge_mlflow
 from tests.faults.scenario import Plan, Round, Stage, Stuck
 from tests.faults.table import Verdict, recovered_s
+
+# So often a user would give the same command again because MLflow was behind at the end.
+SETTLES = 3
 
 
 def rounds(stage: Stage, kills: int, seed: int, folder: Path, each: int = 12) -> Iterator[Verdict]:
@@ -42,7 +46,13 @@ def play(stage: Stage, plan: Plan, folder: Path) -> Verdict:
     except Stuck as stuck:
         broken.append(Violation(OTHER, str(stuck)))
     left = game.left_alive()
-    broken += judge(game.book.reread(), plan)
+    facts = game.book.reread()
+    broken += judge(facts, plan)
+    if stage.tracking:
+        while stage.shown(plan.name) < facts[-1].n and game.settled < SETTLES:
+            game.settle()
+            facts = game.book.reread()
+        broken += judge_mlflow(stage.tracking, facts, plan)
     broken += [Violation(OTHER, f"a process is left: {each}") for each in left]
     if game.book.held():
         broken.append(Violation(OTHER, "the lease was not given back"))

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LOST_MOST = 10
+MACHINE = ("machine", "hang")
+INFEASIBLE_TIMES = 4
 
 
 @dataclass
@@ -20,6 +22,7 @@ class Known:
     values: dict[int, tuple[float, ...]] = field(default_factory=dict)
     outcomes: list[str | None] = field(default_factory=list)
     causes: list[str | None] = field(default_factory=list)
+    places: list[str | None] = field(default_factory=list)
     checkpoint: int = 0
     worth: list[float] | None = None
 
@@ -39,6 +42,7 @@ class Rules:
     target: float | None = None
     patience: int | None = None
     failures: int = 10**6
+    divisible: bool = False
 
 
 class Reference:
@@ -106,6 +110,7 @@ class Reference:
         if len(trial.outcomes) < self.out[number]:
             trial.outcomes.append(None)
             trial.causes.append(None)
+            trial.places.append(None)
             trial.state = "RUNNING"
             self.facts.append(("started", number, self.out[number]))
 
@@ -135,24 +140,29 @@ class Reference:
         trial.checkpoint = trial.step
         self.facts.append(("checkpointed", number, self.out[number]))
 
-    def over(self, number: int, outcome: str, cause: str | None) -> None:
+    def over(self, number: int, outcome: str, cause: str | None = None, place: str | None = None) -> None:
         """An attempt ended by itself."""
         self.started(number)
+        trial = self.trials[number]
+        again = place is not None and place in trial.places
+        trial.places[-1] = place
         if outcome == "complete" or number == self.reached:
             self._complete(number, outcome)
         elif outcome == "pruned":
             self._finish(number, "PRUNED", "pruned", None)
-        elif self._may_go_on(number, outcome, cause):
+        elif not (cause in MACHINE and again) and self._may_go_on(trial, outcome, cause):
             self._again(number, outcome, cause)
         else:
-            self._finish(number, "FAILED", outcome, cause)
+            infeasible = "infeasible" if cause == "memory" else None
+            self._finish(number, "FAILED", outcome, cause, infeasible or ("code" if again else cause))
 
-    def _may_go_on(self, number: int, outcome: str, cause: str | None) -> bool:
-        trial = self.trials[number]
+    def _may_go_on(self, trial: Known, outcome: str, cause: str | None) -> bool:
         if outcome == "lost":
             return trial.outcomes.count("lost") < LOST_MOST
-        if outcome == "failed":
-            return cause == "machine" and trial.causes.count("machine") < self.rules.retries
+        if cause in MACHINE:
+            return sum(each in MACHINE for each in trial.causes) < self.rules.retries
+        if cause == "memory":
+            return self.rules.divisible and "memory" not in trial.causes
         return outcome == "stopped"
 
     def _complete(self, number: int, outcome: str) -> None:
@@ -162,6 +172,7 @@ class Reference:
             return
         trial.worth = list(trial.values[trial.step])
         self._finish(number, "COMPLETE", outcome, None)
+        self.stopping = self.stopping or self._on_target(tuple(trial.worth))
 
     # --- ends ------------------------------------------------------------------------------
 
@@ -175,15 +186,25 @@ class Reference:
         self.facts.append(("ended", number, len(trial.outcomes)))
         self.out.pop(number, None)
 
-    def _finish(self, number: int, state: str, outcome: str, cause: str | None) -> None:
+    def _finish(
+        self, number: int, state: str, outcome: str, cause: str | None, reason: str | None = None
+    ) -> None:
         self._over(number, outcome, cause)
         self.trials[number].state = state
         self.facts.append(("finished", number, None))
-        self.ended.append((number, cause if state == "FAILED" else None))
+        self.ended.append((number, (reason or cause or outcome) if state == "FAILED" else None))
         self._look_at_patience()
-        causes = [cause for _, cause in self.ended]
-        if len(causes) == self.rules.failures and None not in causes and len(set(causes)) == 1:
-            self.stopping = True
+        self._look_at_failures()
+
+    def _look_at_failures(self) -> None:
+        reasons = [reason for _, reason in self.ended]
+        counted = [reason for reason in reasons if reason != "infeasible"]
+        if None in reasons:
+            return
+        if not counted:
+            self.stopping = self.stopping or len(reasons) == self.rules.failures * INFEASIBLE_TIMES
+        elif len(counted) == self.rules.failures and reasons[-1] != "infeasible":
+            self.stopping = self.stopping or len(set(counted)) == 1
 
     def _on_target(self, values: tuple[float, ...]) -> bool:
         return self.rules.target is not None and values[0] <= self.rules.target

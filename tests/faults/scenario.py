@@ -48,8 +48,8 @@ tracking: {tracking}
 class Service(Protocol):
     """A server that a round needs; it can be killed, and comes back."""
 
-    def kill(self) -> float | None:
-        """End it; when that was, or None if it was not there to be ended."""
+    def kill(self) -> tuple[int, float] | None:
+        """End it; its process and when that was, or None if it was not there to be ended."""
 
     def start(self) -> None:
         """Bring it back; returns at once or once it answers."""
@@ -67,7 +67,8 @@ class Stage:
         address: the Ray cluster's.
         tracking: the MLflow server's URI, or None.
         services: those that may be killed, by kind.
-        shown: how far MLflow is, told by its own database; None where it cannot be asked.
+        shown: how far MLflow is with a search, told by its own database.
+        host_pids: Ray's actors, which do not say for which search they work.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Stage:
     tracking: str | None = None
     services: Mapping[str, Service] = field(default_factory=dict)
     shown: Callable[[str], int] = lambda name: 0
+    host_pids: Callable[[], Sequence[int]] = tuple
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class Round:
         self.url = stage.ledger(folder)
         self.book = Book(self.url, plan.name)
         self.kills: list[Kill] = []
-        self.starts = 0
+        self.starts = self.settled = 0
         self.shown: list[tuple[float, int]] = []
         self._random = random.Random(plan.seed)
         self._driver: subprocess.Popen[bytes] | None = None
@@ -165,6 +167,7 @@ class Round:
 
     def settle(self) -> None:
         """The same command once more, undisturbed, as one does when it said that MLflow is behind."""
+        self.settled += 1
         self._start()
         try:
             while self._driver and self._driver.poll() is None:
@@ -175,9 +178,9 @@ class Round:
     def left_alive(self) -> list[str]:
         """Processes of the search that are still there, once each had its time to leave."""
         deadline = time.monotonic() + LEAVE_S
-        while (left := belonging(self.root)) and time.monotonic() < deadline:
+        while (left := [*belonging(self.root), *self.stage.host_pids()]) and time.monotonic() < deadline:
             time.sleep(0.2)
-        return [f"{process.pid} {' '.join(process.cmdline()[:6])}" for process in left]
+        return [str(each) for each in left]
 
     # --- the driver --------------------------------------------------------------------------
 
@@ -281,7 +284,7 @@ class Round:
 
     def _strike(self) -> list[Kill]:
         kinds = list(self.stage.kinds)
-        count = 2 if len(kinds) > 1 and self._random.random() < 0.12 else 1
+        count = 2 if len(kinds) > 1 and self._random.random() < 0.2 else 1
         chosen: list[str] = []
         while len(chosen) < count:
             kind = self._random.choices(kinds, list(self.stage.kinds.values()))[0]
@@ -296,10 +299,10 @@ class Round:
         if kind in self.stage.services:
             if kind in self._due:
                 return None
-            at_s = self.stage.services[kind].kill()
-            if at_s is not None:
+            hit = self.stage.services[kind].kill()
+            if hit is not None:
                 self._due[kind] = time.monotonic() + self._random.choice([0.0, 0.5, 3.0])
-            return None if at_s is None else (0, at_s)
+            return hit
         victims = self._victims(kind)
         if not victims:
             return None
@@ -313,6 +316,7 @@ class Round:
             return [self._driver.pid] if self._driver.poll() is None else []
         if kind == "tracker":
             return offspring(self._driver.pid, "automl.trackers")
+        workers = [each for each in belonging(self.root) if runs(each, "automl.worker")]
         if kind == "worker":
-            return [each.pid for each in belonging(self.root) if runs(each, "automl.worker")]
-        return [each.pid for each in belonging(self.root) if "ray::Attempt" in " ".join(each.cmdline())]
+            return [each.pid for each in workers]
+        return [each.ppid() for each in workers if each.ppid() != self._driver.pid]

@@ -6,10 +6,7 @@ from pathlib import Path
 
 from tests.faults.play import play
 from tests.faults.scenario import Plan, Stage
-
-
-def on_sqlite(folder: Path) -> str:
-    return f"sqlite:///{folder}/ledger.db"
+from tests.faults.stages import on_sqlite
 
 
 def test_killed_drivers_and_workers_lose_nothing_and_double_nothing(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ from tests.faults.reference import Reference, Rules
 LONG = int(os.environ.get("AUTOML_MODEL_EXAMPLES", "0"))
 PROFILE = settings(
     max_examples=LONG or 8,
-    stateful_step_count=60 if LONG else 40,
+    stateful_step_count=60 if LONG else 50,
     derandomize=not LONG,
     database=None,
     deadline=None,
@@ -172,6 +172,7 @@ class House(RuleBasedStateMachine):
         self.model = Reference(self.rules)
         self.tasks: dict[int, Task] = {}
         self.over: list[Task] = []
+        self.quiet = 0
         self._open()
 
     def teardown(self) -> None:
@@ -182,7 +183,7 @@ class House(RuleBasedStateMachine):
         self.rules = replace(self.rules, trials=self.rules.trials + more)
         self.search = self.case.search(self.rules)
         self.over += self.tasks.values()
-        self.tasks = {}
+        self.tasks, self.quiet = {}, 0
         self.driver = Driver(Path(self.folder.name), self.search, self.rules.slots)
         self.model.open(self.rules)
 
@@ -230,14 +231,16 @@ class House(RuleBasedStateMachine):
 
     @precondition(lambda self: self.tasks)
     @rule(
-        pick=st.integers(0, 9), ahead=st.sampled_from([1, 1, 1, 1, 2, 0, -1]), loss=st.sampled_from(range(30))
+        pick=st.integers(0, 9), ahead=st.sampled_from([1, 1, 1, 1, 2, 0, -1]), loss=st.sampled_from(range(16))
     )
     def a_worker_reports(self, pick: int, ahead: int, loss: int) -> None:
         task = self._task(pick)
-        if task.trial == self.model.reached:
-            return  # told to finish, it packs and reports no more
+        if task.trial != self.model.reached:  # told to finish, it packs and reports no more
+            self._report(task, ahead, loss)
+
+    def _report(self, task: Task, ahead: int, loss: int) -> None:
         step = max(1, self.model.trials[task.trial].step + ahead)
-        first = math.nan if loss == 29 else loss / 8
+        first = math.nan if loss == 15 else loss / 8
         values = (first, -loss / 2)[: self.rules.objectives]
         metrics = dict(zip(["loss", "size"], values, strict=False))
         new = step not in self.model.trials[task.trial].values and not math.isnan(first)
@@ -263,7 +266,9 @@ class House(RuleBasedStateMachine):
         ),
     )
     def an_attempt_ends(self, pick: int, end: str) -> None:
-        task = self._task(pick)
+        self._end(self._task(pick), end)
+
+    def _end(self, task: Task, end: str) -> None:
         failed = end in ("code", "machine")
         self.model.over(task.trial, "failed" if failed else end, end if failed else None)
         message = {"outcome": "failed", "cause": end, "error": end} if failed else {"outcome": end}
@@ -278,6 +283,30 @@ class House(RuleBasedStateMachine):
             return  # never heard of, it was given out once more under the same number
         assert self.driver.desk.hear(late, {"kind": kind, **more}) is Answer.END
 
+    @rule(losses=st.lists(st.sampled_from(range(16)), min_size=1, max_size=4))
+    def a_trial_runs_to_its_end(self, losses: list[int]) -> None:
+        before = set(self.tasks)
+        self.an_engine_asks()
+        for number in set(self.tasks) - before:
+            for loss in losses:
+                if number in self.tasks and number != self.model.reached:
+                    self._report(self.tasks[number], 1, loss)
+            if number in self.tasks:
+                self._end(self.tasks[number], "complete")
+
+    @precondition(lambda self: self.tasks)
+    @rule(loss=st.sampled_from(range(16)), end=st.sampled_from([None, "complete", "machine"]))
+    def the_driver_is_killed_at_a_report_and_the_trial_goes_on(self, loss: int, end: str | None) -> None:
+        number = next(iter(self.tasks))
+        if number != self.model.reached:
+            self._report(self.tasks[number], 1, loss)
+        self.the_driver_is_killed()
+        while self.model.waiting and self.model.room:
+            self.an_engine_asks()
+        if number in self.tasks and end:
+            self._end(self.tasks[number], end)
+
+    @precondition(lambda self: self.quiet > 6)
     @rule()
     def the_driver_is_killed(self) -> None:
         self.driver.die()
@@ -297,6 +326,7 @@ class House(RuleBasedStateMachine):
         self.driver.leave()
         self._open(more)
 
+    @precondition(lambda self: self.quiet > 6)
     @rule(pick=st.integers(0, 9))
     def a_paused_driver_wakes_after_another_took_over(self, pick: int) -> None:
         old, tasks = self.driver, list(self.tasks.values())
@@ -312,6 +342,10 @@ class House(RuleBasedStateMachine):
         assert holder is not None and holder.token == self.driver.lease.token
 
     # --- what always holds -----------------------------------------------------------------
+
+    @invariant()
+    def another_step_was_taken(self) -> None:
+        self.quiet += 1
 
     @invariant()
     def the_ledger_holds_each_fact_once_and_in_order(self) -> None:

@@ -1,0 +1,74 @@
+"""Where rounds are played: an engine, a ledger, a tracking server, and what of it is killed how often."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from tests.faults.scenario import Stage
+from tests.faults.services import Cluster, MLflow, Postgres
+
+
+def on_sqlite(folder: Path) -> str:
+    """A ledger beside the round's project."""
+    return f"sqlite:///{folder}/ledger.db"
+
+
+@contextlib.contextmanager
+def local(folder: Path) -> Iterator[Stage]:
+    """This machine and a file."""
+    yield Stage("local", on_sqlite, {"driver": 1, "worker": 1.5})
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[Stage]:
+    """This machine, a PostgreSQL server and an MLflow server."""
+    with contextlib.ExitStack() as stack:
+        database = Postgres()
+        stack.callback(database.close)
+        tracking = MLflow(folder / "mlflow")
+        stack.callback(tracking.close)
+        kinds = {"driver": 2.0, "worker": 2.0, "tracker": 1.0, "mlflow": 1.0, "postgres": 1.5}
+        services = {"postgres": database, "mlflow": tracking}
+        yield Stage(
+            "served",
+            database.fresh,
+            kinds,
+            tracking=tracking.uri,
+            services=services,
+            shown=tracking.shown,
+        )
+
+
+@contextlib.contextmanager
+def cluster(folder: Path) -> Iterator[Stage]:
+    """Ray on two nodes, and a file."""
+    nodes = Cluster()
+    try:
+        yield Stage(
+            "cluster",
+            on_sqlite,
+            {"driver": 1.0, "worker": 2.0, "actor": 1.5, "node": 1.0},
+            engine="ray",
+            address=nodes.address,
+            services={"node": nodes},
+            host_pids=lambda: _attempts(nodes.pid),
+        )
+    finally:
+        nodes.close()
+
+
+STAGES = {"local": local, "served": served, "cluster": cluster}
+
+
+def _attempts(pid: int) -> list[int]:
+    """The actors of our engine below a cluster's process."""
+    found = []
+    for child in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "ray::Attempt" in " ".join(child.cmdline()):
+                found.append(child.pid)
+    return found
