@@ -8,14 +8,29 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from automl.errors import LedgerError
+from automl.errors import LedgerAway, LedgerError
 from automl.urls import mask_url
 
 CONNECT_S = 10
 BUSY_S = 30
 VENDOR_ERRORS = (SQLAlchemyError, ImportError, OSError)
+# A server that is gone without a word, its machine or the network off, is given up after about this.
+SILENT_S = 30
+# What SQLite may be cured of: NOMEM, BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN, PROTOCOL.
+_SQLITE_PASSING = frozenset({7, 5, 6, 8, 10, 13, 14, 15})
+# How the SQLSTATE begins: connection, read-only, rolled back, resources, not ready, operator, I/O.
+_POSTGRES_PASSING = ("08", "25006", "40", "53", "55", "57", "58")
+
+_POSTGRES_ARGS = {
+    "connect_timeout": CONNECT_S,
+    "keepalives_idle": SILENT_S // 3,
+    "keepalives_interval": SILENT_S // 6,
+    "keepalives_count": 4,
+    "tcp_user_timeout": SILENT_S * 1000,
+}
 
 
 def connect(url: str) -> sa.Engine:
@@ -64,8 +79,26 @@ def one_line(error: BaseException) -> str:
     return mask_url(lines[0]) if lines else type(error).__name__
 
 
+def passing(error: BaseException) -> bool:
+    """Whether what went wrong may be over after a while, without anybody mending the ledger itself."""
+    if isinstance(error, OSError | PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    cause = error.orig
+    if (code := getattr(cause, "sqlite_errorcode", None)) is not None:
+        return code & 0xFF in _SQLITE_PASSING
+    if state := getattr(cause, "sqlstate", None):
+        return bool(state.startswith(_POSTGRES_PASSING))
+    # The driver itself speaks: no connection, or one that broke.
+    return error.connection_invalidated or type(cause).__name__ in ("OperationalError", "InterfaceError")
+
+
 class Translated:
-    """Turns the database's exceptions into LedgerError at one place, passwords masked."""
+    """Turns the database's exceptions into LedgerError at one place, passwords masked.
+
+    What may pass becomes LedgerAway.
+    """
 
     def __init__(self, shown: str) -> None:
         self._shown = shown
@@ -76,7 +109,8 @@ class Translated:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, VENDOR_ERRORS):
             said = one_line(error)
-            raise LedgerError(f"ledger {self._shown}: {said}. {_mend(self._shown, said)}") from error
+            which = LedgerAway if passing(error) else LedgerError
+            raise which(f"ledger {self._shown}: {said}. {_mend(self._shown, said)}") from error
 
 
 def _mend(shown: str, said: str) -> str:
@@ -110,8 +144,8 @@ def _connect_args(url: URL) -> dict[str, Any]:
     backend = url.get_backend_name()
     if backend == "sqlite":
         return {"timeout": BUSY_S, "isolation_level": None}
-    if backend == "postgresql" and "connect_timeout" not in url.query:
-        return {"connect_timeout": CONNECT_S}
+    if backend == "postgresql":
+        return {key: value for key, value in _POSTGRES_ARGS.items() if key not in url.query}
     return {}
 
 

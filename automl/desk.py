@@ -76,7 +76,7 @@ class Desk:
         self._reached: int | None = None
         self._before_s, self._begun_s = history.alive_s, time.monotonic()
         self._nodes = retries.Nodes(attempt for t in history.trials.values() for attempt in t.attempts)
-        self._sweep = Sweep(search, setting.storage)
+        self._sweep = Sweep(search, setting.storage, lambda: lease.away)
         self._since_best = 0
         self._front: list[list[float]] = []
         self.ending: Ending | None = None
@@ -88,10 +88,9 @@ class Desk:
         ended = sorted(self.history.of_state(*FINAL), key=lambda t: t.ended_s or 0.0)
         for trial in ended:
             self._note_end(trial)
-            if trial.values is not None:
-                self._sweep.recall(trial)
-                if self._target_reached(self._by_metric(trial.values)):
-                    self.stop("ENDED", "target")
+            if trial.values is not None and self._target_reached(self._by_metric(trial.values)):
+                self.stop("ENDED", "target")
+        self._sweep.recall(ended, swept=_swept(self.history))
         self._check_patience()
         self.tick()
 
@@ -134,7 +133,9 @@ class Desk:
         return Answer.GO
 
     def tick(self) -> None:
-        """End the search when its time is up."""
+        """End the search when its time is up. Raises LeaseLost when another driver has taken it over."""
+        self._lease.check()
+        self._sweep.go_on()
         limit_s = self.search.budget.time_s
         if limit_s is not None and self.alive_s >= limit_s:
             self.stop("ENDED", "budget.time")
@@ -159,6 +160,14 @@ class Desk:
         if self.ending is None:
             self.ending = Ending("ENDED", "space" if self._exhausted else "budget.trials")
         return self.ending
+
+    def sweep_late(self) -> None:
+        """After the end: remove what had to stay while the ledger was away."""
+        self._sweep.finish_late()
+
+    def abandon(self) -> None:
+        """The search is another driver's now: touch nothing of it any more."""
+        self._sweep.abandon()
 
     # --- new trials ------------------------------------------------------------------------
 
@@ -361,6 +370,7 @@ class Desk:
     def cut(self) -> None:
         """Leave at once; called from a signal's handler, so never in the middle of a write."""
         self._cut = True
+        self._lease.cut()
         if not self._writing:
             raise KeyboardInterrupt
 
@@ -376,6 +386,15 @@ class Desk:
             self._writing = False
         if self._cut:
             raise KeyboardInterrupt
+
+
+def _swept(history: History) -> bool:
+    """Whether the driver before this one came to its end, with the same search: then it swept."""
+    drivers = history.sessions[-2:]
+    if len(drivers) < 2:
+        return True
+    before, now = drivers
+    return before.closed is not None and before.data.get("spec") == now.data.get("spec")
 
 
 def trial_seed(seed: int, number: int) -> int:

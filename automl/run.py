@@ -15,11 +15,12 @@ from typing import Any, Protocol
 
 from automl import project, storage
 from automl.engines.base import Engine
-from automl.errors import ChangedSearch, Fault, InputError, LedgerError, StorageError, WorkerError
+from automl.errors import ChangedSearch, Fault, InputError, LeaseLost, LedgerError, StorageError, WorkerError
 from automl.events import Event, State
 from automl.host import Host
 from automl.ledger import Lease, Ledger
 from automl.plan import Plan, engine_for, environment_faults, git_commit, inspect, plan, versions
+from automl.reclaim import reclaimed
 from automl.results import History, Trial, best_trials
 from automl.search import Search
 
@@ -60,19 +61,22 @@ class Silent:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended, with all that is known of the search."""
+    """How a run ended, with all that is known of the search; `waiting` events are not in the ledger yet."""
 
     plan: Plan
     history: History
     state: str
     reason: str
     signal: int | None = None
+    waiting: int = 0
 
     @property
     def exit_code(self) -> int:
-        """0 with a COMPLETE trial, 1 without one or given up, 130 and 143 for signals."""
+        """0 with a COMPLETE trial, 1 without one, given up, or not all written, 130 and 143 for signals."""
         if self.signal is not None:
             return 128 + self.signal
+        if self.waiting:
+            return 1
         return 0 if self.state == "ENDED" and self.history.counts[State.COMPLETE] else 1
 
     @property
@@ -110,8 +114,14 @@ def run(
         takes = _prepare(planned, runs, stack)
         book = Ledger(planned.ledger)
         stack.callback(book.close)
-        lease = stack.enter_context(book.lease(search.name, say=view.say))
+        lease = stack.enter_context(book.lease(search.name, say=view.say, waits=_waits(planned)))
         return _Driver(planned, runs, lease, takes, view).drive(changed)
+
+
+def _waits(planned: Plan) -> Path:
+    """The file in which events wait while the ledger is away: beside the trials, if those are local."""
+    local = planned.root / "runs" if storage.is_remote(planned.storage) else Path(planned.storage)
+    return local / planned.search.name / "waiting.jsonl"
 
 
 def _prepare(planned: Plan, engine: Engine, stack: contextlib.ExitStack) -> Mapping[str, Any]:
@@ -168,6 +178,9 @@ class _Driver:
             with self._signals():
                 self._run_engine()
                 return self._close()
+        except LeaseLost:
+            self._abandon()
+            raise
         finally:
             if self._follower:
                 self._follower.close()
@@ -178,11 +191,20 @@ class _Driver:
             self._engine.run(self._desk)
         except KeyboardInterrupt:
             self._desk.stop("STOPPED", "SIGINT")
+        except LeaseLost:
+            raise
         except Exception as error:
             self._engine.close()
             self._give_up(error)
             raise
         # Before the last facts are written: what still runs must not speak any more.
+        self._engine.close()
+
+    def _abandon(self) -> None:
+        """The search is another driver's: show nothing more of it, sweep nothing, train nothing."""
+        if self._follower:
+            self._follower.close()
+        self._desk.abandon()
         self._engine.close()
 
     def _give_up(self, error: Exception) -> None:
@@ -197,8 +219,11 @@ class _Driver:
         if self._signal is None:
             self._unless_interrupted(self._publish)
         self._append(Event("closed", data={"state": ending.state, "reason": ending.reason}))
-        self._unless_interrupted(self._catch_up)
-        return Outcome(self._plan, self.history, ending.state, ending.reason, self._signal)
+        self._unless_interrupted(self._settle)
+        waiting = self._lease.waiting
+        if not waiting:
+            self._unless_interrupted(self._catch_up)
+        return Outcome(self._plan, self.history, ending.state, ending.reason, self._signal, waiting)
 
     def _unless_interrupted(self, act: Callable[[], None]) -> None:
         """Packing and catching up take a while and lose nothing: a signal skips what is left of them."""
@@ -236,9 +261,8 @@ class _Driver:
 
     def _reclaim(self) -> None:
         """Attempts that an earlier driver took down with it: their trials go on."""
-        for trial in self.history.of_state(State.RUNNING):
-            data = {"outcome": "lost", "error": "its driver died", "again": True}
-            self._append(Event("ended", trial.number, len(trial.attempts), data))
+        for event in reclaimed(self.history):
+            self._append(event)
 
     def _turn_away(self, strangers: Sequence[int]) -> None:
         """What waits but is no point of the changed search can never be trained in it."""
@@ -264,6 +288,7 @@ class _Driver:
                 self._plan.experiment,
                 search.tracking.register if search.tracking else None,
                 [{"metric": o.metric, "direction": o.direction} for o in search.objectives],
+                self._lease.fence,
             )
         )
         self._follower.start()
@@ -313,6 +338,7 @@ class _Driver:
 
     def _publish(self) -> None:
         """Have the winner built and verified as an MLflow model; without one, or twice, nothing is done."""
+        self._lease.check()
         directions = [objective.direction for objective in self._plan.search.objectives]
         front = best_trials(self.history.trials.values(), directions)
         published = self.history.published or {}
@@ -349,6 +375,13 @@ class _Driver:
             trial=winner.number,
         )
         return publish(order).path
+
+    def _settle(self) -> None:
+        """Give the ledger's database some time to come back, if it is away."""
+        if self._lease.waiting:
+            self._view.say(f"waiting up to {CATCH_UP_S:g} s for the ledger's database")
+        if not self._lease.settle(CATCH_UP_S):
+            self._desk.sweep_late()
 
     def _catch_up(self) -> None:
         if not self._follower:

@@ -3,7 +3,8 @@
 One JSON line on stdin says what to follow (see `Plan`); later lines are `{"wake": true}` and
 `{"finish": true}`. JSON lines on stdout are for the driver: `{"cursor": n}`, `{"end": n}`,
 `{"model": URI, "trial": n}`, `{"error": text or null}`. Exits 0 once it was told to finish, or its
-driver is gone, and everything is shown; 1 when the driver is gone and it is not.
+driver is gone, and everything is shown; 1 when the driver is gone and it is not; 3 when another
+driver has taken the search over.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any, TextIO
 from urllib.parse import unquote, urlsplit
 
 from automl.events import Event
-from automl.trackers.base import Message, Plan, Tracker
+from automl.trackers.base import SUPERSEDED, Message, Plan, Superseded, Tracker
 from automl.urls import mask_url
 
 POLL_S = 0.5
@@ -87,7 +88,11 @@ class Pursuit:
         while True:
             # Asked before the attempt: what was appended before the driver said so is then shown.
             finishing, orphaned = self._inbox.finishing, self._inbox.orphaned
-            shown = self._attempt()
+            try:
+                shown = self._attempt()
+            except Superseded as error:
+                self._complain(str(error))
+                return SUPERSEDED
             if shown and (finishing or orphaned):
                 return 0
             if orphaned:
@@ -99,6 +104,8 @@ class Pursuit:
             self._look()
             for tracker in self._trackers or self._make():
                 tracker.catch_up(self._read, self._say)
+        except Superseded:
+            raise
         except Exception as error:
             self._complain(readable(error, self._plan))
             return False
@@ -111,16 +118,22 @@ class Pursuit:
             from automl.ledger import Ledger
 
             self._ledger = Ledger(self._plan.ledger, create=False)
+        self._behind_the_fence()
         for event in self._ledger.events(self._plan.name, after=max(0, self._end)):
             self._end = event.n
         self._say({"end": max(0, self._end)})
+
+    def _behind_the_fence(self) -> None:
+        """Raises Superseded when the search has another driver: two that show it would show it twice."""
+        if self._plan.fence is not None and self._ledger.fence(self._plan.name) != self._plan.fence:
+            raise Superseded("another driver has taken the search over, and shows it")
 
     def _make(self) -> list[Tracker]:
         made: list[Tracker] = []
         if self._plan.uri:
             from automl.trackers.mlflow import MLflowTracker
 
-            made.append(MLflowTracker(self._plan))
+            made.append(MLflowTracker(self._plan, self._behind_the_fence))
         if storage := os.environ.get("AUTOML_OPTUNA_STORAGE"):
             from automl.trackers.optuna_rdb import OptunaMirror
 

@@ -25,7 +25,13 @@ Read = Callable[[int], Iterable[Event]]
 Say = Callable[[Message], None]
 
 WAKE_S = 0.1
+# The exit status of a tracker process whose driver has lost the search to another.
+SUPERSEDED = 3
 RESTARTS_S = (0.0, 1.0, 5.0, 15.0, 30.0)
+
+
+class Superseded(Exception):
+    """Another driver has taken the search over: its own tracker shows it from now on."""
 
 
 class Tracker(Protocol):
@@ -56,6 +62,8 @@ class Plan:
         experiment: the experiment's name; None is the search's name.
         register: the registered model's name, or None.
         objectives: `{"metric", "direction"}` each, in the order of the search.
+        fence: of the driver's lease; a later one in the ledger means that another driver shows the
+            search. None follows whoever drives.
     """
 
     ledger: str
@@ -65,6 +73,7 @@ class Plan:
     experiment: str | None = None
     register: str | None = None
     objectives: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    fence: int | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +177,7 @@ class Follower:
             if self._closing.wait(wait_s):
                 return
             code = self._live()
-            if code == 0 or self._closing.is_set():
+            if code in (0, SUPERSEDED) or self._closing.is_set():
                 self._caught_up = code == 0
                 return
             self._note({"error": self._error or f"the tracker process ended with status {code}"})

@@ -1,0 +1,111 @@
+"""The ledger's tables, and who holds a lease on a search. With ledger, lease and database the door to SQL."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from automl.events import Event
+from automl.machine import machine_id, process_started_s
+
+SCHEMA = 1
+# The tokens of the leases that this process renews.
+renewed: set[str] = set()
+
+meta = sa.MetaData()
+versions = sa.Table("automl_schema", meta, sa.Column("version", sa.Integer, primary_key=True))
+searches = sa.Table(
+    "automl_searches",
+    meta,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(100), nullable=False, unique=True),
+    sa.Column("created_s", sa.Double, nullable=False),
+)
+events = sa.Table(
+    "automl_events",
+    meta,
+    sa.Column("search_id", sa.ForeignKey("automl_searches.id"), primary_key=True),
+    sa.Column("n", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("trial", sa.Integer),
+    sa.Column("attempt", sa.Integer),
+    sa.Column("time_s", sa.Double, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+)
+# A trial is asked once and ends once: the database itself holds that.
+for _kind in ("asked", "finished"):
+    _once = sa.text(f"kind = '{_kind}'")
+    sa.Index(
+        f"automl_{_kind}_once",
+        events.c.search_id,
+        events.c.trial,
+        unique=True,
+        sqlite_where=_once,
+        postgresql_where=_once,
+    )
+leases = sa.Table(
+    "automl_leases",
+    meta,
+    sa.Column("search_id", sa.ForeignKey("automl_searches.id"), primary_key=True),
+    sa.Column("fence", sa.BigInteger, nullable=False),
+    sa.Column("token", sa.String(40)),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("machine", sa.String(255), nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("pid_started_s", sa.Double, nullable=False),
+    sa.Column("beat", sa.BigInteger, nullable=False),
+    sa.Column("period_s", sa.Double, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds, or last held, the lease on a search; `token` is None once it was given back."""
+
+    fence: int
+    token: str | None
+    host: str
+    machine: str
+    pid: int
+    pid_started_s: float
+    beat: int
+    period_s: float
+
+    @property
+    def here(self) -> bool:
+        return self.machine == machine_id()
+
+    @property
+    def alive_here(self) -> bool:
+        """Whether its process still lives on this machine (same pid and start time), and renews it."""
+        if self.pid == os.getpid():
+            return self.token in renewed
+        started_s = process_started_s(self.pid)
+        return started_s is not None and abs(started_s - self.pid_started_s) < 1.0
+
+
+def row(event: Event) -> dict[str, Any]:
+    """An event as the table has it, but for its search."""
+    return {
+        "n": event.n,
+        "kind": event.kind,
+        "trial": event.trial,
+        "attempt": event.attempt,
+        "time_s": event.time_s,
+        "data": json.dumps(dict(event.data), separators=(",", ":")),
+    }
+
+
+def holder(db: Connection, key: int, lock: bool = False) -> Holder | None:
+    """Who holds, or last held, the lease on a search."""
+    query = sa.select(leases).where(leases.c.search_id == key)
+    found = db.execute(query.with_for_update() if lock else query).one_or_none()
+    if found is None:
+        return None
+    fields = {name: value for name, value in found._mapping.items() if name != "search_id"}
+    return Holder(**fields)
