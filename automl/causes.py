@@ -96,6 +96,8 @@ def of_death(how: str, oom_kills: int = 0) -> str:
 
 def spoils(error: BaseException) -> bool:
     """Whether the process is no longer fit for another trial: a CUDA error stays, and so may memory."""
+    if "CannotSplit" in _types(error):
+        return False
     said = [str(each) for each in _chain(error, handled=True)]
     return of(error) == "memory" or any(_GPU_TEXTS.search(text) for text in said)
 

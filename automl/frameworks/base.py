@@ -6,6 +6,7 @@ A framework gets a `Handle` for talking to the driver and never sees a socket, a
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
+from automl import causes
 from automl.engines.base import Answer, Task
 from automl.errors import AutoMLError, CheckpointRefused
 
@@ -100,9 +102,33 @@ def refused(applies: Callable[[], bool] = lambda: True) -> Iterator[None]:
         yield
     except Exception as error:
         # Memory or a device that is missing was not lost to the checkpoint, and is looked at elsewhere.
-        if not applies() or isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        if not applies() or causes.of(error) == "memory":
             raise
         raise CheckpointRefused(f"{type(error).__name__}: {error}") from error
+
+
+class CannotSplit(AutoMLError):
+    """The batches of this trial cannot be trained in parts."""
+
+
+def in_parts(maker: Callable[..., Any], arguments: Mapping[str, Any], micro: int) -> dict[str, Any]:
+    """The arguments of what makes the data, for batches of a part of their size.
+
+    Args:
+        maker: takes `batch_size`.
+        arguments: of the trial; a size that they leave out is the maker's default.
+        micro: in how many parts.
+
+    Raises:
+        CannotSplit: there is no such size, or it is no multiple of the parts.
+    """
+    size = arguments.get("batch_size")
+    if size is None:
+        known = inspect.signature(maker).parameters.get("batch_size")
+        size = known.default if known is not None else None
+    if not isinstance(size, int) or size % micro:
+        raise CannotSplit(f"the data's batch_size is {size!r}. Take one that {micro} divides, as an argument")
+    return {**arguments, "batch_size": size // micro}
 
 
 def write_meta(folder: Path, task: Task, step: int, metrics: Mapping[str, float]) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from automl.engines.base import Answer
+from automl.engines.base import Answer, Task
 from automl.errors import TrialFinished, TrialPruned, TrialStopped
-from automl.frameworks.base import Framework, Handle, write_meta
+from automl.frameworks.base import CannotSplit, Framework, Handle, write_meta
 
 _MODEL = "model.skops"
 
@@ -110,6 +111,16 @@ class Trial:
         write_meta(folder, self._handle.task, self._step, self._last)
 
 
+def _arguments(task: Task, model: Any) -> dict[str, Any]:
+    """A trial's own; and in how many parts to train each batch, for a callable that takes that."""
+    given = dict(task.arguments.get("model", {}))
+    if task.micro > 1:
+        if "micro_batches" not in inspect.signature(model).parameters or "micro_batches" in given:
+            raise CannotSplit(f"{task.model} takes no micro_batches. Give it that keyword argument")
+        given["micro_batches"] = task.micro
+    return given
+
+
 def _step(step: int) -> int:
     if step < 1:
         raise ValueError(f"trial.report: step is {step}, steps count from 1; give step + 1, or leave it out")
@@ -146,7 +157,7 @@ class Function(Framework):
 
     def train(self, handle: Handle, model: Any, data: Any) -> None:
         trial = Trial(handle)
-        returned = model(trial, **handle.task.arguments.get("model", {}))
+        returned = model(trial, **_arguments(handle.task, model))
         fitted = hasattr(returned, "get_params") and hasattr(returned, "predict")
         if fitted and not trial.saved:
             trial.save_model(returned)

@@ -18,14 +18,15 @@ import keras
 import numpy as np
 
 from automl import project
-from automl.engines.base import Answer
+from automl.engines.base import Answer, Task
 from automl.errors import AutoMLError, TrialFinished, TrialPruned, TrialStopped
-from automl.frameworks.base import Framework, Handle, refused, write_meta
+from automl.frameworks.base import CannotSplit, Framework, Handle, in_parts, refused, write_meta
 from automl.frameworks.keras_feed import Feed, as_arrays, example_of, inputs_of, split
 
 _VARIABLES = "variables.npz"
 _STATE = "state.json"
 _BATCH_SIZE = 32  # Model.fit's own default
+_COUNTED = ("steps_per_epoch", "validation_steps")
 
 
 class Keras(Framework):
@@ -63,7 +64,9 @@ class Keras(Framework):
     def train(self, handle: Handle, model: Any, data: Any) -> None:
         task = handle.task
         made = _compiled(model(**task.arguments.get("model", {})), task.model)
-        fed = Fed(data(**task.arguments.get("data", {})), _fit(handle), task.seed)
+        fed = Fed(_data(data, task), _fit(handle), task.seed, task.micro)
+        if task.micro > 1:
+            add_up(made, task.micro)
         reporter = Reporter(handle, fed)
         reporter.set_model(made)
         if handle.checkpoint:
@@ -88,7 +91,8 @@ class Fed:
         train, validation: arrays, or whatever dataset the user gave; `validation` may be None.
     """
 
-    def __init__(self, data: Any, fit: dict[str, Any], seed: int) -> None:
+    def __init__(self, data: Any, fit: dict[str, Any], seed: int, micro: int = 1) -> None:
+        self._micro = micro
         try:
             self.train, self.validation = data
         except (TypeError, ValueError):
@@ -97,6 +101,8 @@ class Fed:
         self.feed: Feed | None = None
         if isinstance(self.train, tuple | list):
             fit = self._feed(fit, seed)
+        elif micro > 1:
+            fit = {key: value * micro if key in _COUNTED and value else value for key, value in fit.items()}
         self.fit = {"x": self.train, **fit} if self.feed is None else {**fit, "x": self.feed}
         self.fit["validation_data"] = self.validation
 
@@ -119,8 +125,9 @@ class Fed:
             self.train, self.validation = split(self.train, share)
         batch_size = fit.pop("batch_size", None) or _BATCH_SIZE
         shuffle, steps = bool(fit.pop("shuffle", True)), fit.pop("steps_per_epoch", None)
-        self.feed = Feed(self.train, batch_size, seed, shuffle, steps)
-        fit.setdefault("validation_batch_size", batch_size)
+        self.feed = Feed(self.train, batch_size, seed, shuffle, steps, self._micro)
+        judged = fit.get("validation_batch_size") or batch_size
+        fit["validation_batch_size"] = max(1, judged // self._micro)
         return {**fit, "shuffle": False}  # or Keras would shuffle the feed's batches once more
 
 
@@ -172,7 +179,8 @@ class Reporter(keras.callbacks.Callback):
         self._generators = state["generators"]
         _build(self.model, self._fed.train)
         with np.load(folder / _VARIABLES, allow_pickle=False) as arrays:
-            _assign(_variables(self.model), [arrays[name] for name in arrays.files])
+            kept = [arrays[name] for name in arrays.files]
+        take_up(self.model, kept, state.get("micro", 1), self._handle.task.micro)
 
     def _report(self, logs: Mapping[str, Any]) -> None:
         self._step += 1
@@ -221,8 +229,23 @@ class Reporter(keras.callbacks.Callback):
             "step": self._step,
             "metrics": self._metrics,
             "generators": _generator_states(),
+            "micro": self._handle.task.micro,
         }
         (folder / _STATE).write_text(json.dumps(state))
+
+
+def _data(maker: Any, task: Task) -> Any:
+    """The data; where they are no arrays, which are fed in parts later, made in smaller batches."""
+    given = task.arguments.get("data", {})
+    if task.micro == 1:
+        return maker(**given)
+    try:
+        return maker(**in_parts(maker, given, task.micro))
+    except CannotSplit:
+        made = maker(**given)
+        if isinstance(made, tuple | list) and made and isinstance(made[0], tuple | list):
+            return made
+        raise
 
 
 def _fit(handle: Handle) -> dict[str, Any]:
@@ -269,6 +292,37 @@ def _assign(variables: list[Any], arrays: list[np.ndarray]) -> None:
     for variable, array in zip(variables, arrays, strict=True):
         # numpy has no bfloat16: such an array comes back as bytes without a type.
         variable.assign(array.view(np.dtype(str(variable.dtype))) if array.dtype.kind == "V" else array)
+
+
+def add_up(model: keras.Model, micro: int) -> None:
+    """Have the gradients of so many batches add up to one step of the optimizer.
+
+    Raises:
+        CannotSplit: the trainer has built its optimizer, which has no room for them then.
+    """
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if optimizer.built:
+        raise CannotSplit("the model comes with an optimizer that is built, so gradients cannot add up")
+    optimizer.gradient_accumulation_steps = (optimizer.gradient_accumulation_steps or 1) * micro
+    schedule = optimizer._learning_rate
+    if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        # Keras counts an optimizer's `iterations` in steps, but asks a schedule by parts. Mended on this
+        # one object: a schedule of a type of ours would be saved with the model.
+        optimizer._get_current_learning_rate = lambda: schedule(optimizer._iterations // micro)
+
+
+def take_up(model: keras.Model, arrays: list[np.ndarray], before: int, micro: int) -> None:
+    """Take up a checkpoint's variables, also those of batches in fewer parts.
+
+    Checkpoints are of an epoch's end, where no gradient waits; the optimizer counts parts as steps.
+    """
+    variables = _variables(model)
+    if before != micro:
+        variables = [each for each in variables if "gradient_accumulator" not in each.path]
+    _assign(variables, arrays)
+    if before != micro:
+        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+        optimizer._iterations.assign(optimizer._iterations * micro // before)
 
 
 def _generator_states() -> dict[str, Any]:

@@ -26,10 +26,18 @@ class Feed(keras.utils.PyDataset):
         shuffle: whether there is an order other than the arrays' own.
         steps: batches an epoch; by default one pass over the arrays. With fewer or more, the next
             epoch goes on where this one ended.
+        micro: hand out each batch in so many parts, one after the other, of the same rows in the same
+            order. A batch of fewer rows than parts hands them out again, which keeps its mean.
     """
 
     def __init__(
-        self, arrays: tuple[Any, ...], batch_size: int, seed: int, shuffle: bool, steps: int | None
+        self,
+        arrays: tuple[Any, ...],
+        batch_size: int,
+        seed: int,
+        shuffle: bool,
+        steps: int | None,
+        micro: int = 1,
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
         self._arrays, self._batch_size = arrays, batch_size
@@ -37,6 +45,7 @@ class Feed(keras.utils.PyDataset):
         self._rows = rows_of(arrays)
         self._batches = -(-self._rows // batch_size)
         self._steps = steps or self._batches
+        self._micro = micro
         self._first = 0
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, int))
 
@@ -45,9 +54,20 @@ class Feed(keras.utils.PyDataset):
         self._first = epoch * self._steps
 
     def __len__(self) -> int:
-        return self._steps
+        return self._steps * self._micro
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
+        if self._micro == 1:
+            return self._batch(index)
+        batch, part = divmod(index, self._micro)
+        return tuple(keras.tree.map_structure(lambda a: self._part(a, part), self._batch(batch)))
+
+    def _part(self, rows: np.ndarray, part: int) -> np.ndarray:
+        if len(rows) < self._micro:
+            return rows[[part % len(rows)]]
+        return np.array_split(rows, self._micro)[part]
+
+    def _batch(self, index: int) -> tuple[Any, ...]:
         turn, batch = divmod(self._first + index, self._batches)
         span = slice(batch * self._batch_size, (batch + 1) * self._batch_size)
         if not self._shuffle:

@@ -16,10 +16,11 @@ from pytorch_lightning.callbacks import Checkpoint
 from automl import project
 from automl.engines.base import Answer
 from automl.errors import TrialFinished, TrialPruned, TrialStopped
-from automl.frameworks.base import Framework, Handle, refused, write_meta
+from automl.frameworks.base import CannotSplit, Framework, Handle, in_parts, refused, write_meta
 
 _CHECKPOINT = "trainer.ckpt"
 _EXAMPLE_ROWS = 4
+_COUNTED = ("limit_train_batches", "limit_val_batches", "val_check_interval", "overfit_batches")
 
 
 class Lightning(Framework):
@@ -43,9 +44,13 @@ class Lightning(Framework):
         return project.signature(pl.Trainer)
 
     def train(self, handle: Handle, model: Any, data: Any) -> None:
-        arguments = handle.task.arguments
+        arguments, micro = handle.task.arguments, handle.task.micro
         module = model(**arguments.get("model", {}))
-        loaders = _loaders(data(**arguments.get("data", {})))
+        given = arguments.get("data", {})
+        if micro > 1:
+            _refuse_by_hand(module)
+            given = in_parts(data, given, micro)
+        loaders = _loaders(data(**given))
         reporter = Reporter(handle, module)
         trainer = pl.Trainer(**self._house(handle, reporter), **_fit(handle))
         checkpoint = str(handle.checkpoint / _CHECKPOINT) if handle.checkpoint else None
@@ -76,7 +81,19 @@ def _fit(handle: Handle) -> dict[str, Any]:
     if handle.task.deep:
         fit |= {"max_epochs": 1, "limit_train_batches": 1, "limit_val_batches": 1}
         fit.pop("max_steps", None)
-    return fit
+    return _fit_in_parts(fit, handle.task.micro) if handle.task.micro > 1 else fit
+
+
+def _fit_in_parts(fit: Mapping[str, Any], micro: int) -> dict[str, Any]:
+    """Lightning counts batches, of which there are more now; its optimizer steps stay as they were."""
+    counted = {key: fit[key] for key in _COUNTED if type(fit.get(key)) is int}
+    several = {key: count * micro for key, count in counted.items()}
+    return {**fit, **several, "accumulate_grad_batches": fit.get("accumulate_grad_batches", 1) * micro}
+
+
+def _refuse_by_hand(module: pl.LightningModule) -> None:
+    if not module.automatic_optimization:
+        raise CannotSplit(f"{type(module).__name__} steps its optimizers by hand, so gradients cannot add up")
 
 
 def _loaders(data: Any) -> dict[str, Any]:
@@ -103,16 +120,20 @@ class Reporter(Checkpoint):
         self._example: dict[str, np.ndarray] | None = None
         self._metrics: dict[str, float] = {}
         self._reported: dict[str, torch.Tensor] | None = None
+        self._parts = 0
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "step": self._step,
             "metrics": self._metrics,
             "epoch_ended": self._epoch_ended,
+            "micro": self._handle.task.micro,
             "generators": generator_states(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if not state_dict["epoch_ended"] and state_dict.get("micro", 1) != self._handle.task.micro:
+            raise ValueError("it is of the middle of an epoch, and batches have another size now")
         self._step, self._metrics = state_dict["step"], state_dict["metrics"]
         self._resumed = state_dict
 
@@ -131,6 +152,20 @@ class Reporter(Checkpoint):
             # A resuming Trainer made the epoch's iterator earlier, out of other random numbers.
             iter(trainer.fit_loop._data_fetcher)  # type: ignore[arg-type]
         self._resumed = None
+
+    def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._parts += 1
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """A last batch of fewer parts: Lightning has divided by all of them all the same."""
+        parts, self._parts = self._parts, 0
+        micro = self._handle.task.micro
+        if parts < micro == trainer.accumulate_grad_batches:
+            for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+                if parameter.grad is not None:
+                    parameter.grad.mul_(micro / parts)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
         self._handle.leave_if_told()
