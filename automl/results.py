@@ -245,10 +245,11 @@ def best_trials(trials: Iterable[Trial], directions: Sequence[str]) -> list[Tria
     ]
     if len(signs) == 1:
         return [min(scored, key=lambda pair: (pair[0][0], pair[1].number))[1]] if scored else []
-    return [trial for costs, trial in scored if not any(_dominates(other, costs) for other, _ in scored)]
+    return [trial for costs, trial in scored if not any(dominates(other, costs) for other, _ in scored)]
 
 
-def _dominates(left: Sequence[float], right: Sequence[float]) -> bool:
+def dominates(left: Sequence[float], right: Sequence[float]) -> bool:
+    """Whether costs are nowhere higher, and somewhere lower."""
     return all(a <= b for a, b in zip(left, right, strict=True)) and list(left) != list(right)
 
 

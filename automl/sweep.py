@@ -2,52 +2,115 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple
 
 from automl import storage
-from automl.results import Trial
+from automl.results import Trial, dominates
 from automl.search import Search
 
-# The weights of so many best trials are kept.
-KEEP = 3
+Remove = Callable[[], object]
+
+
+class _Kept(NamedTuple):
+    costs: list[float]
+    number: int
+    weights: str
 
 
 class Sweep:
     """Forgets checkpoints of ended trials, and weights that are no longer among the best.
 
+    Of the weights those of the best `keep` trials stay; with several objectives those of the Pareto
+    front, however many.
+
     Args:
-        search: its name and objectives are used.
+        search: its name, objectives and `keep` are used.
         place: the storage, a local folder or fsspec URL.
+        away: whether the ledger cannot be reached just now. Until it has the end of a trial, that trial
+            may have to go on: nothing is removed.
     """
 
-    def __init__(self, search: Search, place: str) -> None:
-        self._search, self._place = search, place
+    def __init__(self, search: Search, place: str, away: Callable[[], bool] = lambda: False) -> None:
+        self._search, self._place, self._away = search, place, away
         self._thread = ThreadPoolExecutor(1, "automl-sweep")
-        self._ranking: list[tuple[float, int, str]] = []
+        self._later: list[Remove] = []
+        self._kept: list[_Kept] = []
 
-    def recall(self, trial: Trial) -> None:
-        """A trial that an earlier driver ended, and swept after."""
-        self._rank(trial)
+    def recall(self, ended: Iterable[Trial], swept: bool) -> None:
+        """Trials that earlier drivers ended.
+
+        Args:
+            ended: all of them.
+            swept: whether the last driver swept after itself; if not, it is done now, on the thread.
+        """
+        # What the changed search has no place for may be wanted again: it stays as it is.
+        mine = [trial for trial in ended if trial.told is None or trial.values is not None]
+        for trial in mine:
+            self._rank(trial)
+        if swept:
+            return
+        stay = {kept.number: storage.last_part(kept.weights) for kept in self._kept}
+        self._do(partial(self._sweep, {trial.number for trial in mine}, stay))
 
     def after(self, trial: Trial) -> None:
         """A trial has just ended."""
-        if trial.checkpoint:
-            url = storage.trial_url(self._place, self._search.name, trial.number)
-            self._thread.submit(storage.forget, url, "checkpoint")
-        if trial.weights and trial.values is None:
-            self._thread.submit(storage.remove, trial.weights)
+        url = storage.trial_url(self._place, self._search.name, trial.number)
+        # An attempt that died may have written what it could not tell of any more.
+        untold = len(trial.attempts) > 1 or any(a.outcome != "complete" for a in trial.attempts)
+        if trial.checkpoint or untold:
+            self._do(partial(storage.forget, url, "checkpoint"))
+        if trial.values is None and (trial.weights or untold):
+            self._do(partial(storage.forget, url, "weights"))
         for weights in self._rank(trial):
-            self._thread.submit(storage.remove, weights)
+            self._do(partial(storage.remove, weights))
+
+    def go_on(self) -> None:
+        """Remove what had to stay while the ledger was away, if it is back."""
+        while self._later and not self._away():
+            self._thread.submit(self._later.pop(0))
 
     def finish(self) -> None:
-        """Wait until all is removed. Nothing may be swept afterwards."""
+        """Wait until all that may go is removed."""
+        self.go_on()
         self._thread.shutdown(wait=True)
 
+    def finish_late(self) -> None:
+        """After `finish`, once the ledger is back: remove what had to stay."""
+        while self._later and not self._away():
+            with contextlib.suppress(Exception):  # as on the thread: what should go may stay
+                self._later.pop(0)()
+
+    def abandon(self) -> None:
+        """Remove nothing any more: the search is another driver's."""
+        self._later.clear()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _do(self, remove: Remove) -> None:
+        self._later.append(remove)
+        self.go_on()
+
+    def _sweep(self, ended: set[int], stay: dict[int, str]) -> None:
+        """One look at the whole storage, whatever it holds of ended trials."""
+        for number, place in storage.held(self._place, self._search.name):
+            if number in ended and storage.last_part(place) != stay.get(number):
+                storage.remove(place)
+
     def _rank(self, trial: Trial) -> list[str]:
-        """The weights that a COMPLETE trial pushes out; with several objectives all stay."""
-        if not trial.weights or trial.values is None or len(self._search.objectives) > 1:
+        """The weights that a COMPLETE trial pushes out, its own perhaps."""
+        if not trial.weights or trial.values is None:
             return []
-        sign = -1.0 if self._search.objectives[0].direction == "maximize" else 1.0
-        ranking = sorted([*self._ranking, (sign * trial.values[0], trial.number, trial.weights)])
-        self._ranking = ranking[:KEEP]
-        return [weights for _, _, weights in ranking[KEEP:]]
+        pairs = zip(self._search.objectives, trial.values, strict=True)
+        costs = [-value if objective.direction == "maximize" else value for objective, value in pairs]
+        among = sorted([*self._kept, _Kept(costs, trial.number, trial.weights)])
+        if len(costs) == 1:
+            self._kept = among[: self._search.keep]
+        else:
+            self._kept = [
+                each for each in among if not any(dominates(other.costs, each.costs) for other in among)
+            ]
+        stay = {kept.number for kept in self._kept}
+        return [each.weights for each in among if each.number not in stay]

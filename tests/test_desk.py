@@ -21,7 +21,6 @@ from automl.ledger import Ledger
 from automl.results import History
 from automl.retries import LOST_MOST
 from automl.search import Budget, Float, Objective, Search, Trainer
-from automl.sweep import KEEP
 
 
 def plan(**more: Any) -> Search:
@@ -468,48 +467,6 @@ def test_a_second_interrupt_never_leaves_half_a_fact(office: Office) -> None:
     history = office.history()
     assert [trial.state for trial in history.trials.values()] == [State.COMPLETE, State.WAITING]
     assert history.trials[other.trial].attempts[0].error == "cut off"
-
-
-# --- files ---------------------------------------------------------------------------------
-
-
-def _files(office: Office, trial: int, *names: str) -> list[Path]:
-    places = [office.folder / "runs" / "s" / "trials" / str(trial) / name for name in names]
-    for place in places:
-        place.mkdir(parents=True)
-    return places
-
-
-def _with_weights(office: Office, desk: Desk, loss: float) -> Path:
-    task = take(desk)
-    (weights,) = _files(office, task.trial, "weights-00000001")
-    report(desk, task, loss=loss)
-    end(desk, task, weights=str(weights))
-    return weights
-
-
-def test_the_weights_of_the_best_three_are_kept_over_drivers(office: Office) -> None:
-    desk = office.open(plan())
-    weights = {loss: _with_weights(office, desk, loss) for loss in (0.5, 0.2, 0.9, 0.4)}
-    desk = office.reopen(plan())
-    weights |= {loss: _with_weights(office, desk, loss) for loss in (0.3, 0.8)}
-    office.shut()
-    assert sorted(loss for loss, place in weights.items() if place.is_dir()) == [0.2, 0.3, 0.4]
-    assert KEEP == 3
-
-
-def test_the_checkpoints_of_an_ended_trial_and_the_weights_of_a_failed_one_go(office: Office) -> None:
-    desk = office.open(plan())
-    ended, runs = take(desk), take(desk)
-    for task in (ended, runs):
-        _, new = _files(office, task.trial, "checkpoint-00000001", "checkpoint-00000002")
-        desk.hear(task, {"kind": "checkpointed", "step": 2, "path": str(new)})
-    (weights,) = _files(office, ended.trial, "weights-00000002")
-    end(desk, ended, weights=str(weights))
-    office.shut()
-    assert office.history().trials[0].reason == "missing"
-    assert list((office.folder / "runs/s/trials/0").iterdir()) == []
-    assert len(list((office.folder / "runs/s/trials/1").iterdir())) == 2
 
 
 def test_a_trials_seed_is_the_searchs_and_its_own() -> None:
