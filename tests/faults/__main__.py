@@ -13,7 +13,7 @@ from tests.faults.stages import STAGES
 from tests.faults.table import Verdict, table
 
 # How the kills are shared out: where everything is of one machine they cost least time.
-SHARES = {"local": 0.35, "served": 0.4, "cluster": 0.25}
+SHARES = {"local": 0.5, "served": 0.3, "cluster": 0.2}
 
 
 def main() -> int:

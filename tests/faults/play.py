@@ -18,15 +18,17 @@ from tests.faults.table import Verdict, recovered_s
 
 # So often a user would give the same command again because MLflow was behind at the end.
 SETTLES = 3
+# A round's kills, and a budget that lasts for about as many.
+EACH, TRIALS = 24, 40
 
 
-def rounds(stage: Stage, kills: int, seed: int, folder: Path, each: int = 12) -> Iterator[Verdict]:
-    """Search after search, with some `each` kills, until `kills` were done."""
+def rounds(stage: Stage, kills: int, seed: int, folder: Path) -> Iterator[Verdict]:
+    """Search after search until `kills` were done."""
     done, number = 0, 0
     choose = random.Random(f"{seed} {stage.name}")
     while done < kills:
         number += 1
-        plan = Plan(f"{stage.name}-{number}", choose.randrange(2**31), min(each, kills - done))
+        plan = Plan(f"{stage.name}-{number}", choose.randrange(2**31), min(EACH, kills - done), trials=TRIALS)
         plan = replace(
             plan, sampler=choose.choice(["tpe", "random"]), pruner=choose.choice(["none", "median"])
         )

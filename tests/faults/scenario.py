@@ -10,12 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from tests.faults.facts import Book
-from tests.faults.kill import belonging, kill, offspring, runs
+from tests.faults.kill import belonging, kill, offspring
 
 PROJECT = Path(__file__).parents[1] / "project"
 POLL_S = 0.02
@@ -24,6 +24,10 @@ STUCK_S = 180.0
 # A tracker whose driver was killed ends by itself within 15 s; nothing else takes any time.
 LEAVE_S = 25.0
 AGAIN_S = 0.3
+# Of all moments so many strike two at once, or do not wait for the last to be overcome.
+TWO, BLIND = 0.2, 0.15
+# A moment that finds no victim is tried again, for so long.
+RETRY_S, GIVE_UP_S = 0.1, 10.0
 
 FILE = """\
 name: {name}
@@ -69,6 +73,7 @@ class Stage:
         services: those that may be killed, by kind.
         shown: how far MLflow is with a search, told by its own database.
         host_pids: Ray's actors, which do not say for which search they work.
+        hosts_below: the process below which Ray's workers are.
     """
 
     name: str
@@ -80,6 +85,7 @@ class Stage:
     services: Mapping[str, Service] = field(default_factory=dict)
     shown: Callable[[str], int] = lambda name: 0
     host_pids: Callable[[], Sequence[int]] = tuple
+    hosts_below: int | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,23 @@ class Kill:
     together: bool = False
 
 
+@dataclass(frozen=True)
+class Aim:
+    """The next kill.
+
+    Args:
+        kinds: what, one or two at once.
+        wait_s: so long after `from_s`.
+        after: not before the ledger has more facts than this.
+        from_s: on the monotonic clock.
+    """
+
+    kinds: tuple[str, ...]
+    wait_s: float
+    after: int
+    from_s: float
+
+
 class Stuck(Exception):
     """The search did not end."""
 
@@ -150,6 +173,7 @@ class Round:
         self._driver: subprocess.Popen[bytes] | None = None
         self._due: dict[str, float] = {}
         self._moved_s = time.monotonic()
+        self._aim, self._retry_s = self._next(), 0.0
         self._write_project()
 
     def play(self) -> None:
@@ -261,45 +285,41 @@ class Round:
     # --- the kills ---------------------------------------------------------------------------
 
     def _maybe_kill(self) -> None:
-        if "next" not in self.__dict__:
-            self.next = self._moment()
-        at_s, after_n = self.next
-        moved = len(self.book.facts) > after_n
-        if not moved or (self.kills and time.time() < self.kills[-1].time_s + 0.01):
-            self._since = time.monotonic()
+        """Strike when the moment has come; one that finds no victim for long is given up."""
+        now, aim = time.monotonic(), self._aim
+        if len(self.book.facts) <= aim.after:
+            self._aim = replace(aim, from_s=now)
             return
-        if time.monotonic() - self._since < at_s:
+        if now < max(aim.from_s + aim.wait_s, self._retry_s):
             return
-        struck = self._strike()
-        if struck:
+        if struck := self._strike(aim.kinds):
             self.kills += struck
-            self.next = self._moment()
+        if struck or now > aim.from_s + aim.wait_s + GIVE_UP_S:
+            self._aim = self._next()
+        self._retry_s = time.monotonic() + RETRY_S
 
-    def _moment(self) -> tuple[float, int]:
-        """How long to wait, from when on: usually after the first new fact, at times without waiting."""
-        self._since = time.monotonic()
-        if self._random.random() < 0.15:
-            return self._random.uniform(0.0, 2.5), -1
-        return self._random.uniform(0.02, 1.0), len(self.book.facts)
-
-    def _strike(self) -> list[Kill]:
+    def _next(self) -> Aim:
+        """Mostly some time after the first new fact, at times whatever the search is about just then."""
         kinds = list(self.stage.kinds)
-        count = 2 if len(kinds) > 1 and self._random.random() < 0.2 else 1
+        two = len(kinds) > 1 and self._random.random() < TWO
         chosen: list[str] = []
-        while len(chosen) < count:
+        while len(chosen) < 1 + two:
             kind = self._random.choices(kinds, list(self.stage.kinds.values()))[0]
             if kind not in chosen:
                 chosen.append(kind)
-        struck = [(kind, *hit) for kind in chosen if (hit := self._hit(kind))]
-        n = len(self.book.facts)
+        if self._random.random() < BLIND:
+            return Aim(tuple(chosen), self._random.uniform(0.0, 2.5), -1, time.monotonic())
+        return Aim(tuple(chosen), self._random.uniform(0.02, 1.0), len(self.book.facts), time.monotonic())
+
+    def _strike(self, kinds: Sequence[str]) -> list[Kill]:
+        struck = [(kind, *hit) for kind in kinds if (hit := self._hit(kind))]
+        n = self.book.facts[-1].n if self.book.facts else 0
         shown = self.shown[-1][1] if self.shown else 0
         return [Kill(kind, pid, at_s, n, shown, len(struck) > 1) for kind, pid, at_s in struck]
 
     def _hit(self, kind: str) -> tuple[int, float] | None:
         if kind in self.stage.services:
-            if kind in self._due:
-                return None
-            hit = self.stage.services[kind].kill()
+            hit = None if kind in self._due else self.stage.services[kind].kill()
             if hit is not None:
                 self._due[kind] = time.monotonic() + self._random.choice([0.0, 0.5, 3.0])
             return hit
@@ -316,7 +336,6 @@ class Round:
             return [self._driver.pid] if self._driver.poll() is None else []
         if kind == "tracker":
             return offspring(self._driver.pid, "automl.trackers")
-        workers = [each for each in belonging(self.root) if runs(each, "automl.worker")]
-        if kind == "worker":
-            return [each.pid for each in workers]
-        return [each.ppid() for each in workers if each.ppid() != self._driver.pid]
+        if kind == "actor":
+            return self.stage.host_pids()
+        return offspring(self.stage.hosts_below or self._driver.pid, "automl.worker")

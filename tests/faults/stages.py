@@ -56,6 +56,7 @@ def cluster(folder: Path) -> Iterator[Stage]:
             address=nodes.address,
             services={"node": nodes},
             host_pids=lambda: _attempts(nodes.pid),
+            hosts_below=nodes.pid,
         )
     finally:
         nodes.close()
