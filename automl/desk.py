@@ -18,6 +18,7 @@ from automl import retries
 from automl.brain import Asked, Brain
 from automl.engines.base import Answer, Message, Task
 from automl.events import FINAL, Event, State
+from automl.goals import Goals
 from automl.ledger import Lease
 from automl.results import History, Trial, objective_value
 from automl.search import Objective, Search
@@ -77,8 +78,7 @@ class Desk:
         self._before_s, self._begun_s = history.alive_s, time.monotonic()
         self._nodes = retries.Nodes(attempt for t in history.trials.values() for attempt in t.attempts)
         self._sweep = Sweep(search, setting.storage, lambda: lease.away)
-        self._since_best = 0
-        self._front: list[list[float]] = []
+        self._goals = Goals(search)
         self.ending: Ending | None = None
         self._writing = self._cut = False
         self._recall()
@@ -87,11 +87,12 @@ class Desk:
         """What the ended trials mean for this run; it may be over before it begins."""
         ended = sorted(self.history.of_state(*FINAL), key=lambda t: t.ended_s or 0.0)
         for trial in ended:
-            self._note_end(trial)
-            if trial.values is not None and self._target_reached(self._by_metric(trial.values)):
+            self._goals.note(trial)
+            if self._goals.reached_by(trial):
                 self.stop("ENDED", "target")
         self._sweep.recall(ended, swept=_swept(self.history))
-        self._check_patience()
+        if self._goals.out_of_patience:
+            self.stop("ENDED", "budget.patience")
         self.tick()
 
     # --- what an engine asks ---------------------------------------------------------------
@@ -239,7 +240,7 @@ class Desk:
             self._finish(task.trial, State.PRUNED, before=[reported, _over(task, "pruned")], reason=reason)
             return Answer.END
         self._append(reported)
-        if not self.stopping and self._target_reached(metrics):
+        if not self.stopping and self._goals.reached(metrics):
             self.stop("ENDED", "target")
             self._reached = task.trial  # complete from here on, even if its worker dies while it packs
             return Answer.FINISH
@@ -264,13 +265,6 @@ class Desk:
         ]
         self._finish(task.trial, State.FAILED, before=before, error=error, reason="nan")
         return Answer.END
-
-    def _target_reached(self, metrics: Mapping[str, float]) -> bool:
-        with_target = [o for o in self.search.objectives if o.target is not None]
-        return bool(with_target) and all(
-            o.metric in metrics and not o.better(o.target, metrics[o.metric])  # type: ignore[arg-type]
-            for o in with_target
-        )
 
     # --- ends ------------------------------------------------------------------------------
 
@@ -328,42 +322,14 @@ class Desk:
         self._running.pop(number, None)
         infeasible = data.get("reason") == retries.INFEASIBLE
         self._brain.tell(number, state, data.get("values"), infeasible)
-        trial = self.history.trials[number]
-        self._note_end(trial)
-        self._sweep.after(trial)
-        self._check_patience()
-        self._check_failures()
-
-    def _note_end(self, trial: Trial) -> None:
-        """Count towards patience; a trial that none before it equals or beats starts the count anew."""
-        self._since_best += 1
-        if trial.state is not State.COMPLETE or trial.values is None:
-            return
-        costs = self._costs(trial.values)
-        if any(_no_worse(other, costs) for other in self._front):
-            return
-        self._front = [costs, *(other for other in self._front if not _no_worse(costs, other))]
-        self._since_best = 0
-
-    def _costs(self, values: Sequence[float]) -> list[float]:
-        pairs = zip(self.search.objectives, values, strict=True)
-        return [-value if objective.direction == "maximize" else value for objective, value in pairs]
-
-    def _by_metric(self, values: Sequence[float]) -> dict[str, float]:
-        return {o.metric: value for o, value in zip(self.search.objectives, values, strict=True)}
-
-    def _check_patience(self) -> None:
-        patience = self.search.budget.patience
-        if patience is not None and self._since_best >= patience:
+        self._goals.note(self.history.trials[number])
+        self._sweep.after(self.history.trials[number])
+        if self._goals.out_of_patience:
             self.stop("ENDED", "budget.patience")
-
-    def _check_failures(self) -> None:
-        """The first trials all failed alike: there is a reason, and it is not bad luck."""
-        if self.history.counts[State.FAILED] != self._ended:
-            return
-        ended = sorted(self.history.of_state(State.FAILED), key=lambda trial: trial.ended_s or 0.0)
-        if why := retries.give_up(ended, self.search.budget.failures):
-            self.stop("FAILED", f"budget.failures: {why}")
+        if self.history.counts[State.FAILED] == self._ended:
+            why = self._goals.hopeless(self.history.of_state(State.FAILED))
+            if why:
+                self.stop("FAILED", f"budget.failures: {why}")
 
     # --- facts -----------------------------------------------------------------------------
 
@@ -413,10 +379,6 @@ def _over(task: Task, outcome: str, **data: Any) -> Event:
 
 def _objective(objective: Any) -> dict[str, Any]:
     return {"metric": objective.metric, "direction": objective.direction, "value": objective.value}
-
-
-def _no_worse(left: Sequence[float], right: Sequence[float]) -> bool:
-    return all(a <= b for a, b in zip(left, right, strict=True))
 
 
 def _best_so_far(trial: Trial, objective: Objective) -> tuple[float | None, int]:

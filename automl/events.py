@@ -10,14 +10,17 @@ An event is one fact about a search, JSON all through. The kinds and their `data
 | asked | n | - | params, trainer, source (start_with, share, startup, sampler, grid), sampler, |
 |       |   |   | trial_attrs, study_attrs |
 | started | n | k | node, pid, device, framework, warm (bool), code (a hash), resumed_step, |
-|         |   |   | skipped (why newer checkpoints were not taken, if any was not) |
+|         |   |   | skipped (why newer checkpoints were not taken, if any was not), node_id (Ray's |
+|         |   |   | name of the node), avoided (nodes that had just killed several attempts), micro (in |
+|         |   |   | how many parts each batch is trained) |
 | reported | n | k | step, metrics, prune (bool), repeat (bool: an earlier attempt reported this step), |
 |          |   |   | trial_attrs |
 | checkpointed | n | k | step, path: the checkpoint to go on from now (null: from the start); |
 |              |   |   | error (why it is not a newer one, if one was wanted) |
 | ended | n | k | the attempt's outcome: complete, pruned, failed, stopped, lost; error (one line or null), |
-|       |   |   | cause (code, machine, nan, missing, or null), weights (path or null), trace, |
-|       |   |   | again (bool: the trial goes back to WAITING) |
+|       |   |   | cause (code, machine, hang, timeout, memory, nan, missing, or null), weights (path or |
+|       |   |   | null), trace, place (a hash of the exception and its lines), again (bool: the trial |
+|       |   |   | goes back to WAITING), ruling (why, in words), micro (parts of a batch from now on) |
 | finished | n | - | state (COMPLETE, PRUNED, FAILED), values, step, error, reason |
 | published | n | - | path (a verified MLflow model folder), model (URI, once it is logged), error |
 | closed | - | - | the driver ended: state (ENDED, STOPPED, FAILED; LOST: it died, and fsck wrote it), |

@@ -79,6 +79,8 @@ def _attempts(own: Iterable[Event]) -> list[dict[str, Any]]:
                     "warm": data.get("warm", False),
                     "code": data.get("code"),
                     "resumed_step": data.get("resumed_step", 0),
+                    "micro": data.get("micro", 1),
+                    "avoided": data.get("avoided", []),
                     "checkpoints": [],
                     "started": iso(event.time_s),
                     "ended": None,
@@ -86,6 +88,7 @@ def _attempts(own: Iterable[Event]) -> list[dict[str, Any]]:
                     "cause": None,
                     "error": None,
                     "again": False,
+                    "ruling": None,
                 }
             )
         elif event.kind == "checkpointed" and attempts:
@@ -93,7 +96,7 @@ def _attempts(own: Iterable[Event]) -> list[dict[str, Any]]:
         elif event.kind == "ended" and attempts:
             attempts[-1] |= {
                 "ended": iso(event.time_s),
-                **{key: data.get(key) for key in ("outcome", "cause", "error")},
+                **{key: data.get(key) for key in ("outcome", "cause", "error", "ruling")},
                 "again": bool(data.get("again")),
             }
     return attempts
@@ -183,8 +186,13 @@ def _one_attempt(attempt: Mapping[str, Any]) -> list[str]:
         if attempt["resumed_step"]
         else "from the start"
     )
-    warm = ", in a warm worker" if attempt["warm"] else ""
-    head = f"Attempt {attempt['number']}: {place}; {from_}{warm}; began {attempt['started']}"
+    how = ", in a warm worker" if attempt["warm"] else ""
+    if attempt["micro"] > 1:
+        how += f", each batch in {attempt['micro']} parts"
+    if attempt["avoided"]:
+        nodes = ", ".join(node[:8] for node in attempt["avoided"])
+        how += f", away from {nodes}, which had just killed several attempts"
+    head = f"Attempt {attempt['number']}: {place}; {from_}{how}; began {attempt['started']}"
     if attempt["outcome"] is None:
         return [f"{head}, still running"]
     tail = f"  {attempt['outcome']} at {attempt['ended']}"
@@ -192,14 +200,19 @@ def _one_attempt(attempt: Mapping[str, Any]) -> list[str]:
         tail += f": {cause}"
     if attempt["error"]:
         tail += f" ({attempt['error']})"
-    if attempt["again"]:
+    if attempt["ruling"]:
+        tail += f"; {attempt['ruling']}"
+    elif attempt["again"]:
         tail += "; the trial goes on"
     return [head, tail]
 
 
 _CAUSES = {
     "code": "the trainer's code raised",
-    "machine": "the worker died, which counts against retries",
+    "machine": "the machine was to blame, which counts against retries",
+    "hang": "it hung, which counts against retries",
+    "timeout": "it took too long, which counts against retries",
+    "memory": "out of memory, on the host or the GPU",
     "nan": "the objective was not a finite number",
     "missing": "the objective was never reported",
     "lost": "its driver or node died, which does not count against retries",

@@ -37,6 +37,7 @@ FLOORS: list[tuple[str, ...]] = [
         "begin",
         "machine",
         "retries",
+        "goals",
         "scratch",
         "guard",
         "watch",
