@@ -31,6 +31,8 @@ from automl.spool import Row
 from automl.writer import Writer
 
 Say = Callable[[str], None]
+# A heartbeat that hangs in its database keeps nobody from leaving for longer than this.
+LEAVE_S = 5.0
 
 
 class Book(Protocol):
@@ -69,7 +71,6 @@ class Lease:
         self.token = uuid.uuid4().hex
         self._lost = threading.Event()
         self._left = threading.Event()
-        self._doubtful = False
         self._say, self._waits = say, waits
         left = spool.find(waits) if waits else None
         with ledger._engine.begin() as db:
@@ -155,8 +156,10 @@ class Lease:
         One that could not be given back is free all the same: nobody renews it. Events that wait are
         handed in by the next driver here.
         """
+        if self._writer.closed:
+            return
         self._left.set()
-        self._thread.join(self.period_s)
+        self._thread.join(min(self.period_s, LEAVE_S))
         renewed.discard(self.token)
         if self.waiting:
             self._say(
@@ -174,19 +177,14 @@ class Lease:
 
     # --- writing ---------------------------------------------------------------------------
 
-    def _write(self, rows: Sequence[Row]) -> None:
-        """One transaction. Its commit may succeed although its answer was lost: after a failure looks."""
-        try:
-            with Translated(self.ledger.shown), self.ledger._engine.begin() as db:
-                self._guard(db)
-                missing = _missing(db, self._key, rows) if self._doubtful else rows
-                if missing is None:
-                    raise self._loss()
-                _insert(db, self._key, missing)
-        except BaseException:
-            self._doubtful = True
-            raise
-        self._doubtful = False
+    def _write(self, rows: Sequence[Row], again: bool) -> None:
+        """One transaction; a second try looks at what is there, as a commit's answer may have been lost."""
+        with Translated(self.ledger.shown), self.ledger._engine.begin() as db:
+            self._guard(db)
+            missing = _missing(db, self._key, rows) if again else rows
+            if missing is None:
+                raise self._loss()
+            _insert(db, self._key, missing)
 
     def _guard(self, db: Connection) -> None:
         lease = sa.select(leases.c.token).where(leases.c.search_id == self._key).with_for_update()

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from automl.errors import LedgerAway, LedgerError
 from automl.spool import Row, Spool
 
 Say = Callable[[str], None]
+Write = Callable[[Sequence[Row], bool], None]
 
 # A database that does not answer for so long counts as away.
 PATIENCE_S = 5.0
@@ -33,13 +35,14 @@ class Writer:
     """Writes rows in order, behind whoever appends them.
 
     Args:
-        write: puts rows where they belong, all or none; given none, it looks whether it could. Raises
-            LedgerAway where the same may succeed later; rows that are there, and alike, are fine.
+        write: puts rows where they belong, all or none, be they none at all. Raises LedgerAway where the
+            same may succeed later; then it is told that it was tried before, and has to take rows that
+            are there already, and alike, as written.
         spool: where rows wait; None waits with them, and raises what `write` raises.
         say: told when `write` begins to fail and when it succeeds again, by the thread that appends.
     """
 
-    def __init__(self, write: Callable[[Sequence[Row]], None], spool: Spool | None, say: Say) -> None:
+    def __init__(self, write: Write, spool: Spool | None, say: Say) -> None:
         self._write, self._spool, self._say = write, spool, say
         self._state = threading.Condition()
         self._job: _Job | None = None
@@ -68,10 +71,11 @@ class Writer:
             LedgerError: nothing was kept of them.
         """
         interrupt: KeyboardInterrupt | None = None
+        again = False
         while True:
             self.tell()
             if not self._away:
-                job = _Job(lambda: self._write(rows))
+                job = _Job(partial(self._write, rows, again))
                 try:
                     self._wait(job, self._patience_s)
                 except KeyboardInterrupt as error:
@@ -80,6 +84,7 @@ class Writer:
                 if job.done and job.error is None:
                     return interrupt
                 self._leave(job)
+                again = True
             if self._keep(rows):
                 self.tell()
                 return interrupt
@@ -203,7 +208,7 @@ class Writer:
         assert self._spool is not None
         try:
             rows, appends = self._spool.oldest(CHUNK)
-            self._write(rows)
+            self._write(rows, True)
         except (LedgerAway, OSError):
             return False  # the database, or the spool's own disk, is still away
         except LedgerError as error:
