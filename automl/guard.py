@@ -1,9 +1,11 @@
-"""The process above a worker: it ends with its host or its worker, and all that they started with it.
+"""Two processes above a worker: with its host, or with it, they end all that it started.
 
 A worker cannot clean up after its own death, and a process that made a session of its own is in no
 group that a host could kill. So the worker is forked off here at its very start, and what stays behind
 adopts every orphan of it (PR_SET_CHILD_SUBREAPER) and waits: for the worker's end, or for the end of
-its stdin, whose other side the host alone holds. Knows no trial, no task and no socket.
+its stdin, whose other side the host alone holds. There are two, one above the other, because a guard
+may be killed itself: an actor of Ray that exits kills its children with SIGKILL, but not theirs.
+Knows no trial, no task and no socket.
 """
 
 from __future__ import annotations
@@ -34,30 +36,32 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def stand(folder: Path) -> None:
-    """Fork. The child returns from here, as the worker; this process guards it and never returns.
+    """Fork, twice. The grandchild returns from here, as the worker; the others guard and never return.
 
     Args:
         folder: where `SWEPT` is written.
     """
-    host, me = os.getppid(), os.getpid()
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    ward = os.fork()
-    if ward:
-        Guard(ward, host, folder).watch()
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != me:
-        os._exit(1)
-    os.setpgid(0, 0)  # what kills the worker's own group leaves its guard, which has the rest to kill
+    # Should the upper guard die, the lower one still has the rest to end, and so is only told.
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        host, me = os.getppid(), os.getpid()
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        ward = os.fork()
+        if ward:
+            Guard(ward, host, folder).watch()
+        _prctl(_PR_SET_PDEATHSIG, sign)
+        if os.getppid() != me:
+            os._exit(1)
+        os.setpgid(0, 0)  # what kills the worker's own group leaves its guards
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
 
 
 class Guard:
-    """Watches one worker.
+    """Watches one process.
 
     Args:
-        ward: the worker's pid, a child of this process.
+        ward: its pid, a child of this process: the worker, or the guard below.
         host: the pid of the process that started this one.
         folder: where `SWEPT` is written.
     """
@@ -75,7 +79,7 @@ class Guard:
         signal.signal(DUMP_SIGNAL, lambda *_: os.kill(ward, DUMP_SIGNAL))
 
     def watch(self) -> NoReturn:
-        """Wait for the first of the two ends, end the rest, and leave as the worker did."""
+        """Wait for the first of the two ends, end the rest, and leave as the ward did."""
         status = self._bury()
         while status is None and not self._let_go():
             status = self._bury()
@@ -92,7 +96,7 @@ class Guard:
         return 0 in ready or signal.SIGTERM in told or os.getppid() != self._host
 
     def _bury(self) -> int | None:
-        """Reap every dead child, adopted ones included; the worker's status once it is among them."""
+        """Reap every dead child, adopted ones included; the ward's status once it is among them."""
         found = None
         with contextlib.suppress(ChildProcessError):
             while True:

@@ -21,16 +21,16 @@ from typing import Any
 from automl import guard, scratch
 from automl.engines.base import Message
 
-# A guard that has not ended everything after so long is killed itself, and swept after.
+# Guards that have not ended everything after so long are killed themselves, and swept after.
 KILL_S = 10.0
 # A worker gets neither: it opens no database and no tracking run.
 _SECRETS = ("AUTOML_LEDGER", "AUTOML_OPTUNA_STORAGE", "PGPASSWORD")
 
 
 class WorkerProcess:
-    """A worker, the guard above it, and the socket to the worker.
+    """A worker, the guards above it, and the socket to the worker.
 
-    The guard ends the worker and all that it started once `kill` closes the pipe to it, or this
+    The guards end the worker and all that it started once `kill` closes the pipe to them, or this
     process is gone, which closes it as well.
     """
 
@@ -122,7 +122,7 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        if not (self._folder / guard.SWEPT).exists():  # the guard was killed
+        if not (self._folder / guard.SWEPT).exists():  # both guards were killed
             scratch.end_marked(self._folder)
         for each in (self._link, self._listener):
             if each:

@@ -19,25 +19,37 @@ def log_into(log: Path) -> Iterator[None]:
     """stdout and stderr, those of C libraries and child processes included, go to the log."""
     mend()
     before = os.dup(1), os.dup(2)
-    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for _, number in _STREAMS:
-        os.dup2(target, number)
-    os.close(target)
+        _open(log, number)
     try:
         yield
     finally:
-        mend()
+        mend(log)
         for kept, (_, number) in zip(before, _STREAMS, strict=True):
             os.dup2(kept, number)
             os.close(kept)
 
 
-def mend() -> None:
-    """Flush both; one that a trainer closed, or put something broken in place of, is opened anew."""
+def mend(log: Path | None = None) -> None:
+    """Flush both; what a trainer closed, or put something broken in place of, is opened anew.
+
+    Args:
+        log: where a descriptor that was closed goes to from now on.
+    """
     for name, number in _STREAMS:
+        try:
+            os.fstat(number)
+        except OSError:
+            _open(log or Path(os.devnull), number)
         try:
             getattr(sys, name).flush()
         except Exception:  # what a trainer put there may raise anything
-            # Its descriptor may be closed as well: then this one fails quietly, until the log's end.
-            with contextlib.suppress(OSError):
-                setattr(sys, name, os.fdopen(number, "w", buffering=1, encoding="utf-8", closefd=False))
+            setattr(sys, name, os.fdopen(number, "w", buffering=1, encoding="utf-8", closefd=False))
+
+
+def _open(log: Path, number: int) -> None:
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    if target != number:  # else it was closed, and the lowest that was free
+        os.dup2(target, number)
+        os.close(target)
+    os.set_inheritable(number, True)

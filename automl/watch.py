@@ -60,13 +60,11 @@ class Watch:
             if now_s - self._told_s <= STOP_KILL_S:
                 return None
             return {"outcome": "stopped", "error": f"killed {STOP_KILL_S:g} s after the stop"}
-        if self._asked_s is not None:
-            return None
-        trained_s = now_s - self._started_s if self._started_s is not None else 0.0
+        trained_s = (self._asked_s or now_s) - self._started_s if self._started_s is not None else 0.0
         if self._trial_s is not None and trained_s > self._trial_s:
             return _failed("timeout", f"trained for {self._trial_s:g} s", "timeout.trial")
         limit_s = self._limit_s()
-        if limit_s is not None and now_s - self._heard_s > limit_s:
+        if limit_s is not None and self._asked_s is None and now_s - self._heard_s > limit_s:
             return _failed("hang", f"no batch and no report for {limit_s:g} s", "timeout.silence")
         return None
 

@@ -149,7 +149,7 @@ class Worker:
                 self._begin(resume)
             return self._resumed(resume, files)
         except (Exception, *_LEAVING) as error:
-            streams.mend()
+            streams.mend(files.log)
             traceback.print_exc()
             return _failed(error)
         finally:

@@ -299,7 +299,7 @@ def test_a_killed_ray_actor_costs_one_attempt_that_is_not_counted(ray_cluster: N
     def kill_the_actor(event: Event) -> None:
         if event.kind == "reported" and not killed:
             worker = psutil.Process(outcomes[0].trials[event.trial].attempts[-1].pid)
-            actor = worker.parents()[1]  # above the worker's guard
+            actor = worker.parents()[2]  # above the worker's two guards
             killed.append(actor.pid)
             os.kill(actor.pid, signal.SIGKILL)
 
