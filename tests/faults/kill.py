@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -46,13 +46,6 @@ def kill(pid: int, still: Callable[[], bool] = lambda: True) -> float | None:
         os.close(handle)
 
 
-def kill_rest(pids: Iterable[int]) -> None:
-    """End what a victim left behind, uncounted."""
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
 def offspring(pid: int, module: str) -> list[int]:
     """The living child processes of a process that run `python -m MODULE`, oldest first."""
     try:
@@ -60,6 +53,13 @@ def offspring(pid: int, module: str) -> list[int]:
     except psutil.NoSuchProcess:
         return []
     return sorted(child.pid for child in found if runs(child, module))
+
+
+def parent_of(pid: int) -> int | None:
+    """The process above one; None if it is gone."""
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).ppid()
+    return None
 
 
 def runs(process: psutil.Process, module: str) -> bool:

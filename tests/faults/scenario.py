@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.faults.facts import Book
-from tests.faults.kill import belonging, kill, offspring
+from tests.faults.kill import belonging, kill, offspring, parent_of
 
 PROJECT = Path(__file__).parents[1] / "project"
 POLL_S = 0.02
@@ -338,4 +338,6 @@ class Round:
             return offspring(self._driver.pid, "automl.trackers")
         if kind == "actor":
             return self.stage.host_pids()
-        return offspring(self.stage.hosts_below or self._driver.pid, "automl.worker")
+        found = offspring(self.stage.hosts_below or self._driver.pid, "automl.worker")
+        guards = [parent for pid in found if (parent := parent_of(pid)) in found]
+        return guards if kind == "guard" else [pid for pid in found if pid not in guards]

@@ -20,7 +20,7 @@ def on_sqlite(folder: Path) -> str:
 @contextlib.contextmanager
 def local(folder: Path) -> Iterator[Stage]:
     """This machine and a file."""
-    yield Stage("local", on_sqlite, {"driver": 1, "worker": 1.5})
+    yield Stage("local", on_sqlite, {"driver": 1.0, "worker": 1.5, "guard": 0.3})
 
 
 @contextlib.contextmanager
@@ -51,7 +51,7 @@ def cluster(folder: Path) -> Iterator[Stage]:
         yield Stage(
             "cluster",
             on_sqlite,
-            {"driver": 1.0, "worker": 2.0, "actor": 1.5, "node": 1.0},
+            {"driver": 1.0, "worker": 2.0, "guard": 0.3, "actor": 1.5, "node": 1.0},
             engine="ray",
             address=nodes.address,
             services={"node": nodes},

@@ -13,6 +13,7 @@ from tests.faults.scenario import Kill
 NAMES = {
     "driver": "driver",
     "worker": "worker",
+    "guard": "guard of a worker",
     "actor": "host actor (Ray)",
     "node": "node (Ray)",
     "tracker": "tracker",
@@ -51,7 +52,7 @@ def recovered_s(kill: Kill, facts: Sequence[Fact], shown: Sequence[tuple[float, 
     if kill.kind in ("mlflow", "tracker"):
         seen = [at_s for at_s, cursor in shown if at_s > kill.time_s and cursor > kill.shown]
         return seen[0] - kill.time_s if seen else None
-    if kill.kind in ("worker", "actor", "node"):
+    if kill.kind in ("worker", "guard", "actor", "node"):
         hit = [f for f in after if f.kind == "ended" and f.data.get("outcome") in ("lost", "failed")]
         again = [
             f for f in after if hit and f.kind == "started" and f.trial == hit[0].trial and f.n > hit[0].n

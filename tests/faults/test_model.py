@@ -2,7 +2,8 @@
 
 Every rule does one thing to the real parts (an SQLite file, its lease, Optuna) and to the reference; after
 each the two must agree, and a brain rebuilt from the ledger must go on as the living one.
-`AUTOML_MODEL_EXAMPLES=500 pytest tests/faults/test_model.py` looks longer, with new seeds.
+`AUTOML_MODEL_EXAMPLES=500 pytest tests/faults/test_model.py` looks longer, with new seeds,
+and names the shortest history that fails.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -27,14 +28,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-import automl.ledger
 from automl.brain import Brain
 from automl.desk import Desk, Setting
 from automl.engines.base import Answer, Message, Task
 from automl.errors import LeaseLost
 from automl.events import Event, State
-from automl.ledger import Lease, Ledger
+from automl.lease import Lease
+from automl.ledger import Ledger
+from automl.reclaim import reclaimed
 from automl.results import History
+from automl.schema import renewed
 from automl.search import Budget, Choice, Float, Int, Objective, Policy, Search, Trainer
 from tests.faults.reference import Reference, Rules
 
@@ -46,8 +49,11 @@ PROFILE = settings(
     database=None,
     deadline=None,
     print_blob=bool(LONG),
+    phases=[Phase.generate, Phase.shrink] if LONG else [Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
+CAUSES = ("code", "machine", "hang", "memory")
+ENDS = ("complete", "lost", "stopped", "pruned", *CAUSES, "machine at net.py:7")
 ONE = {"trainer": Trainer("function", "m:train")}
 TWO = {"torch": Trainer("lightning", "m:Net", "m:Data"), "keras": Trainer("keras", "m:net", "m:data")}
 PLAIN = {"model.x": Float(-1, 1), "model.width": Int(16, 64, step=16)}
@@ -114,6 +120,7 @@ CASES = {
         TWO,
         {"n_startup_trials": 3},
         {"min_resource": 1, "max_resource": 4, "reduction_factor": 2},
+        divisible=True,
     ),
     "qmc, failures": case("qmc", failures=3),
     "grid, patience": case("grid", space=STEPPED, patience=4, trials=20),
@@ -132,9 +139,8 @@ class Driver:
         self.brain, self.history = Brain(search), History("s", events)
         self.brain.replay(events)
         self.write(Event("opened", data={"spec": search.to_plain(), "strangers": self.brain.strangers}))
-        for trial in self.history.of_state(State.RUNNING):
-            lost = {"outcome": "lost", "error": "its driver died", "again": True}
-            self.write(Event("ended", trial.number, len(trial.attempts), lost))
+        for event in reclaimed(self.history):
+            self.write(event)
         setting = Setting("/nowhere", str(folder / "runs"))
         self.desk = Desk(
             search, self.brain, self.history, self.lease, setting, lambda: slots, lambda event: None
@@ -148,11 +154,12 @@ class Driver:
         """It beats no more, and looks dead to the next one; what it holds in its hands stays there."""
         self.lease._left.set()
         self.lease._thread.join()
-        automl.ledger._renewed.discard(self.lease.token)
+        renewed.discard(self.lease.token)
 
     def die(self) -> None:
         """Gone without a word: nothing is concluded, closed or given back."""
         self.freeze()
+        self.lease._writer.close(lambda: None)
         self.ledger.close()
 
     def leave(self) -> None:
@@ -261,17 +268,17 @@ class House(RuleBasedStateMachine):
     @precondition(lambda self: self.tasks)
     @rule(
         pick=st.integers(0, 9),
-        end=st.sampled_from(
-            ["complete", "complete", "code", "machine", "machine", "lost", "stopped", "pruned"]
-        ),
+        end=st.sampled_from(ENDS),
     )
     def an_attempt_ends(self, pick: int, end: str) -> None:
         self._end(self._task(pick), end)
 
     def _end(self, task: Task, end: str) -> None:
-        failed = end in ("code", "machine")
-        self.model.over(task.trial, "failed" if failed else end, end if failed else None)
-        message = {"outcome": "failed", "cause": end, "error": end} if failed else {"outcome": end}
+        cause, _, place = end.partition(" at ")
+        message: Message = {"outcome": end}
+        if cause in CAUSES:
+            message = {"outcome": "failed", "cause": cause, "error": end, "place": place or None}
+        self.model.over(task.trial, message["outcome"], message.get("cause"), message.get("place"))
         assert self._say(task, {"kind": "ended", **message}) is Answer.GO
 
     @precondition(lambda self: self.over)
@@ -319,7 +326,7 @@ class House(RuleBasedStateMachine):
         self.driver.desk.stop("STOPPED", "SIGTERM")
         self.model.stopping = True
         for task, end in zip(list(self.tasks.values()), ends, strict=False):
-            self.model.over(task.trial, end, None)
+            self.model.over(task.trial, end)
             self._say(task, {"kind": "ended", "outcome": end})
         assert self.driver.desk.next_task() is None
         self.model.close()
@@ -383,6 +390,7 @@ def _path(step: int) -> str | None:
     return f"step-{step}" if step else None
 
 
+@pytest.mark.timeout(LONG * 60 or 300)  # to find the shortest history that fails takes a while
 @pytest.mark.parametrize("name", CASES)
 def test_no_history_parts_the_search_from_its_reference(name: str) -> None:
     run_state_machine_as_test(lambda: House(CASES[name]), settings=PROFILE)
