@@ -34,6 +34,7 @@ _MENDS = {
     errno.EFBIG: "Raise the limit on the size of a file (ulimit -f)",
 }
 _MEND = "See that the storage is there and can be written"
+_ERRNO = re.compile(r"errno (?:= )?(\d+)", re.IGNORECASE)
 _HELD = re.compile(r"/trials/(\d+)/(\.?(?:checkpoint|weights)-[0-9a-f]+(?:-old)?)(?:/|$)")
 # A framework's own exception is the disk's fault where not even so much can be written.
 _ROOM_BYTES = 1 << 20
@@ -115,8 +116,11 @@ class TrialFolder:
 
 def refusal(act: str, error: OSError) -> str:
     """What could not be done, the system's own word for why, and what to do about it."""
-    mend = _MENDS.get(error.errno or 0, _MEND)
-    return f"cannot {act}: {error.strerror or error}. {mend}"
+    number = error.errno
+    if number is None and (inside := _ERRNO.search(str(error))):  # shutil's and HDF5's own errors
+        number = int(inside[1])
+    why = os.strerror(number) if number else str(error)
+    return f"cannot {act}: {why}. {_MENDS.get(number or 0, _MEND)}"
 
 
 def _fill(folder: Path, write: Callable[[Path], object]) -> None:

@@ -6,10 +6,12 @@ Knows no trial but its log.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 _STREAMS = (("stdout", 1), ("stderr", 2))
 
@@ -44,11 +46,38 @@ def mend(log: Path | None = None) -> None:
         try:
             getattr(sys, name).flush()
         except Exception:  # what a trainer put there may raise anything
-            setattr(sys, name, os.fdopen(number, "w", buffering=1, encoding="utf-8", closefd=False))
+            setattr(sys, name, _stream(number))
+
+
+def forgive() -> None:
+    """From here on, what cannot be written to either stream is lost, and nothing else."""
+    mend()
+    for name, number in _STREAMS:
+        setattr(sys, name, _stream(number))
+
+
+class _Forgiving(io.FileIO):
+    """A full disk takes the log, but no trial: `print` never raises for it."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def _stream(number: int) -> io.TextIOWrapper:
+    raw = _Forgiving(number, "w", closefd=False)
+    writer = io.BufferedWriter(raw)
+    return io.TextIOWrapper(writer, encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
 def _open(log: Path, number: int) -> None:
-    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    try:
+        target = os.open(log, flags, 0o644)
+    except OSError:  # a disk that takes no file any more
+        target = os.open(os.devnull, flags)
     if target != number:  # else it was closed, and the lowest that was free
         os.dup2(target, number)
         os.close(target)

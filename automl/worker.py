@@ -257,6 +257,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.register(guard.DUMP_SIGNAL, file=2, all_threads=True)  # 2 is the trial's log
     sys.path.insert(0, said["root"])
+    streams.forgive()
     link = Link(os.environ["AUTOML_SOCKET"])
     worker = Worker(link, said["framework"], said["cpus"], said["gpus"], Path(said["scratch"]))
     link.send("hello", pid=os.getpid())

@@ -142,7 +142,7 @@ def task_of(subject: Subject, storage: Path, changes: Mapping[str, Any]) -> Task
     arguments = {part: {**given.get(part, {}), **changes.get(f"{part}_", {})} for part in parts}
     value, metric = changes.get("value", "last"), changes.get("metric", "val_loss")
     direction = changes.get("direction", "minimize")
-    names = ("trial", "attempt", "model", "data", "checkpoint", "step", "reported", "best")
+    names: tuple[str, ...] = ("trial", "attempt", "model", "data", "checkpoint", "step", "reported", "best")
     names += ("best_step", "deep", "storage")
     plain = {name: changes[name] for name in names if name in changes}
     facts: dict[str, Any] = {

@@ -40,7 +40,7 @@ def kept(office: Office, kind: str = "weights") -> list[int]:
     return [number for number, place in storage.held(f"{office.folder}/runs", "s") if kind in place]
 
 
-def one(office: Office, desk: Desk, loss: float, **metrics: float) -> Task:
+def one(office: Office, desk: Desk, loss: float, **metrics: Any) -> Task:
     """A trial that ends with weights."""
     task = take(desk)
     (weights,) = files(office, task.trial, "weights-00000001")
@@ -139,7 +139,12 @@ def test_after_an_orderly_end_the_next_driver_looks_at_nothing(
 ) -> None:
     one(office, office.open(plan()), 0.5)
     looked: list[Any] = []
-    monkeypatch.setattr(storage, "held", lambda *_: looked.append(1) or iter(()))
+
+    def look(*_: Any) -> list[Any]:
+        looked.append(1)
+        return []
+
+    monkeypatch.setattr(storage, "held", look)
     office.reopen(plan())
     office.shut()
     assert looked == []
@@ -166,7 +171,8 @@ def test_nothing_goes_while_the_ledger_is_away_nor_once_the_search_is_another_dr
     places = [_weights(tmp_path, number) for number in (0, 1, 2)]
     sweep = Sweep(plan(keep=1), str(tmp_path), lambda: away[0])
     trials = [_trial(n, values=[3.0 - n], told=None, weights=str(places[n])) for n in (0, 1, 2)]
-    sweep.after(trials[0]), sweep.after(trials[1])
+    for trial in trials[:2]:
+        sweep.after(trial)
     sweep.finish()
     assert [place.is_dir() for place in places] == [True, True, True]
     sweep.finish_late()
@@ -177,7 +183,8 @@ def test_nothing_goes_while_the_ledger_is_away_nor_once_the_search_is_another_dr
 
     away[0] = True
     lost = Sweep(plan(keep=1), str(tmp_path), lambda: away[0])
-    lost.after(trials[1]), lost.after(trials[2])
+    for trial in trials[1:]:
+        lost.after(trial)
     lost.abandon()
     away[0] = False
     lost.finish_late()
@@ -190,9 +197,14 @@ def test_a_remote_storage_is_looked_at_in_one_go(tmp_path: Path, monkeypatch: py
         folder = storage.TrialFolder(place, "s", number, tmp_path)
         folder.put("weights", 1, lambda into: (into / "w").touch())
         folder.put("checkpoint", 1, lambda into: (into / "c").touch())
-    memory, finds = fsspec.filesystem("memory"), []
+    memory, finds = fsspec.filesystem("memory"), list[Any]()
     find = type(memory).find
-    monkeypatch.setattr(type(memory), "find", lambda *a, **k: finds.append(a) or find(*a, **k))
+
+    def counted(*arguments: Any, **more: Any) -> Any:
+        finds.append(arguments)
+        return find(*arguments, **more)
+
+    monkeypatch.setattr(type(memory), "find", counted)
     held = list(storage.held(place, "s"))
     assert len(finds) == 1
     assert held[:2] == [(0, f"{place}/s/trials/0/{kind}-00000001") for kind in ("checkpoint", "weights")]
