@@ -7,12 +7,11 @@ nothing into the project.
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from automl import project
+from automl import project, scratch
 from automl.engines.base import Message, Task
 from automl.errors import Fault
 from automl.host import Host
@@ -35,9 +34,9 @@ def deep_faults(planned: Plan, host: Host, signatures: Mapping[str, Any]) -> lis
     """
     takes = project.taken(signatures)
     faults = []
-    with tempfile.TemporaryDirectory(prefix="automl-deep-") as storage:
+    with scratch.folder("deep") as storage:
         for number, (params, marks) in enumerate(branches(planned.search)):
-            task = _task(planned, params, takes, number, storage)
+            task = _task(planned, params, takes, number, str(storage))
             ended = _train(host, task)
             if wrong := _wrong(planned.search, ended):
                 faults.append(_fault(planned, task, marks, wrong, ended))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,14 +68,14 @@ class BestTrial:
         Raises:
             StorageError: its weights were not kept, or are not there any more.
         """
-        from automl import project, storage
+        from automl import project, scratch, storage
         from automl.frameworks.base import framework
 
         if not self._weights:
             mend = "return a scikit-learn estimator from the callable, or call trial.save_model"
             raise StorageError(f"trial {self.number} kept no weights; {mend}")
-        with tempfile.TemporaryDirectory(prefix="automl-") as scratch:
-            folder = storage.fetch(self._weights, Path(scratch))
+        with scratch.folder("load") as place:
+            folder = storage.fetch(self._weights, place)
             meta = json.loads((folder / "meta.json").read_text())
             with _importable(self._root, meta["model"]):
                 model = project.resolve_address(meta["model"])

@@ -35,6 +35,11 @@ _LOOK_S = 5.0
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
+def die_with_parent() -> None:
+    """For a process with no family of its own: SIGKILL once the thread that started it has ended."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def stand(folder: Path) -> None:
     """Fork, twice. The grandchild returns from here, as the worker; the others guard and never return.
 

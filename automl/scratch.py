@@ -1,4 +1,4 @@
-"""The private folders of hosts in the temporary directory, and what dead ones left: folders, processes.
+"""Private folders in the temporary directory, and what dead processes left: their folders, their workers.
 
 Knows no trial. A folder says whose it is; what a host started carries the folder in its environment.
 """
@@ -6,6 +6,7 @@ Knows no trial. A folder says whose it is; what a host started carries the folde
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -23,13 +24,13 @@ MARK = "AUTOML_SOCKET"
 _OWNER = "owner.json"
 
 
-def make() -> Path:
+def make(kind: str = "") -> Path:
     """A private folder (0700) of this process; sweeps first what dead processes left of theirs.
 
     A Unix socket's address has room for about 100 characters.
     """
     sweep()
-    place = Path(tempfile.mkdtemp(prefix="automl-", dir=_parent()))
+    place = Path(tempfile.mkdtemp(prefix=f"automl-{kind}-" if kind else "automl-", dir=_parent()))
     pid = os.getpid()
     owner = {"pid": pid, "started_s": machine.process_started_s(pid), "machine": machine.machine_id()}
     beside = place / f"{_OWNER}.new"
@@ -38,12 +39,60 @@ def make() -> Path:
     return place
 
 
+@contextlib.contextmanager
+def folder(kind: str) -> Iterator[Path]:
+    """A folder to work in, which is gone afterwards, and swept where this process is killed.
+
+    Args:
+        kind: a word for its name.
+    """
+    place = make(kind)
+    try:
+        inner = place / "files"
+        inner.mkdir()
+        yield inner
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def lock(name: str) -> Iterator[None]:
+    """What only one process of this user on this machine has at a time; the others wait.
+
+    Its file is removed by whoever had it: who waited for that file sees so, and opens another.
+    """
+    path = _parent() / f"automl-{name}-{os.getuid()}.lock"
+    while (file := _locked(path, fcntl.LOCK_EX)) is None:
+        pass
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(file)
+
+
+def _locked(path: Path, how: int) -> int | None:
+    """The file, open and locked; None where another has the lock or removed the file."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    with contextlib.suppress(BlockingIOError, FileNotFoundError):
+        fcntl.flock(file, how)
+        if os.path.samestat(os.fstat(file), path.stat()):
+            return file
+    os.close(file)
+    return None
+
+
 def sweep() -> None:
-    """End the processes and remove the folders of this user's hosts that are dead."""
+    """End the processes and remove the folders of this user's processes that are dead."""
     for place in _parent().glob("automl-*/"):
         if _orphaned(place):
             end_marked(place)
             shutil.rmtree(place, ignore_errors=True)
+    for path in _parent().glob(f"automl-*-{os.getuid()}.lock"):
+        with contextlib.suppress(OSError):
+            if (file := _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB)) is not None:
+                path.unlink(missing_ok=True)
+                os.close(file)
 
 
 def end_marked(place: Path) -> None:

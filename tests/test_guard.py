@@ -12,6 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,26 @@ def test_on_ray_a_killed_actor_and_a_killed_driver_leave_no_process(family: Call
     one.driver.kill()
     one.driver.wait()
     one.await_none()
+
+
+def test_one_process_has_a_lock_and_its_file_goes_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scratch, "_parent", lambda: tmp_path)
+    (tmp_path / f"automl-left-{os.getuid()}.lock").touch()
+    inside: list[int] = []
+
+    def one(number: int) -> None:
+        for _ in range(50):
+            with scratch.lock("one"):
+                inside.append(number)
+                scratch.sweep()
+                assert inside == [number]
+                inside.pop()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(one, range(4)))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_what_a_dead_owner_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

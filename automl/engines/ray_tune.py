@@ -12,12 +12,12 @@ import os
 import secrets
 import socket
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
+from automl import scratch
 from automl.engines.base import Capacity, Desk, Engine
 from automl.errors import AutoMLError, Fault, InputError
 
@@ -112,8 +112,10 @@ class RayTune(Engine):
 
         cpus, gpus = desk.cpus, desk.gpus
         bridge = Bridge(desk, self._key, lambda nodes: self._avoidable(nodes, cpus, gpus))
-        trainable = tune.with_resources(Attempt, lambda config: placement(cpus, gpus, config.get("avoid", ())))
-        with tempfile.TemporaryDirectory(prefix="automl-tune-") as folder, warnings.catch_warnings():
+        trainable = tune.with_resources(
+            Attempt, lambda config: placement(cpus, gpus, config.get("avoid", ()))
+        )
+        with scratch.folder("tune") as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tuner = tune.Tuner(
                 trainable,
@@ -128,7 +130,7 @@ class RayTune(Engine):
                 ),
                 run_config=tune.RunConfig(
                     name="search",
-                    storage_path=folder,
+                    storage_path=str(folder),
                     verbose=0,
                     callbacks=[],
                     failure_config=tune.FailureConfig(max_failures=0),

@@ -10,12 +10,14 @@ import json
 import os
 import sys
 
+from automl import guard
 from automl.errors import AutoMLError
 from automl.export.base import Order
 
 
 def main() -> int:
     """The whole life of the process."""
+    guard.die_with_parent()
     # The project's code and the frameworks print; stdout is kept for the answer alone.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -11,13 +11,13 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from automl.errors import WorkerError
+from automl.scratch import folder
 from automl.trackers.base import spawn
 
 SECRET_PREFIXES = ("MLFLOW_TRACKING_", "MLFLOW_REGISTRY_", "MLFLOW_S3_", "DATABRICKS_", "AUTOML_")
@@ -77,8 +77,8 @@ def publish(order: Order, timeout_s: float = 300.0) -> Package:
     Raises:
         WorkerError: it could not be built, or does not predict what the original does; one line.
     """
-    with tempfile.TemporaryDirectory(prefix="automl-publish-") as scratch:
-        environment = publisher_environment(order.framework, scratch)
+    with folder("publish") as scratch:
+        environment = publisher_environment(order.framework, str(scratch))
         with spawn("automl.export", environment, cwd=order.root) as process:
             try:
                 said, _ = process.communicate(json.dumps(asdict(order)) + "\n", timeout_s)

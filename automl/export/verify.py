@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from automl import guard
 from automl.errors import WorkerError
 from automl.trackers import flavors
 from automl.trackers.base import spawn
@@ -123,6 +124,7 @@ def _resized(example: Any, size: int) -> Any:
 
 def main() -> None:
     """The whole life of the process."""
+    guard.die_with_parent()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     flavors.warm(MODULES[os.environ["AUTOML_VERIFY"]])

@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import hashlib
 import json
 import os
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import unquote, urlsplit
 
+from automl import scratch
 from automl.events import Event
 from automl.trackers.base import SUPERSEDED, Message, Plan, Superseded, Tracker
 from automl.urls import mask_url
@@ -196,13 +194,8 @@ def _password(url: str) -> str | None:
 def alone(plan: Plan) -> Iterator[None]:
     """Keeps a dead driver's tracker, on its last attempt, and its successor from writing at once."""
     key = hashlib.sha256(f"{plan.ledger} {plan.name}".encode()).hexdigest()[:24]
-    path = Path(tempfile.gettempdir()) / f"automl-tracker-{os.getuid()}-{key}.lock"
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with scratch.lock(f"tracker-{key}"):
         yield
-    finally:
-        os.close(file)
 
 
 def die_with_parent(inbox: Inbox) -> None:
