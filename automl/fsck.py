@@ -88,7 +88,7 @@ def fsck(
         if not repair:
             return _Round(book, name, deep, book.driver_alive(name)).look()
         book.holder(name)  # a search that is not there is not made by taking its lease
-        with book.lease(name, say=say) as lease:
+        with book.lease(name, say=say, waits=lookup.waiting_file(book, name)) as lease:
             first = _Round(book, name, deep, alive=False, lease=lease).look()
             if first.ok:
                 return first

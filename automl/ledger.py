@@ -5,7 +5,6 @@ Knows no engine, no sampler and no tracker. SQLite in WAL mode or PostgreSQL, th
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -82,10 +81,18 @@ class Ledger:
             with self._translated(), self._reader.begin() as db:
                 rows = db.execute(query.where(schema.events.c.n > after)).all()
             for row in rows:
-                yield Event(row.kind, row.trial, row.attempt, json.loads(row.data), row.time_s, row.n)
+                yield schema.event(row)
             if len(rows) < PAGE:
                 return
             after = rows[-1].n
+
+    def last(self, name: str, kind: str) -> Event | None:
+        """The last event of a kind, None where there is none."""
+        with self._translated(), self._reader.begin() as db:
+            mine = (schema.events.c.search_id == self._key(db, name)) & (schema.events.c.kind == kind)
+            query = sa.select(schema.events).where(mine).order_by(schema.events.c.n.desc()).limit(1)
+            row = db.execute(query).one_or_none()
+        return None if row is None else schema.event(row)
 
     def holder(self, name: str) -> Holder | None:
         """Who holds the lease, alive or not; None if nobody does."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from automl import project, results, storage
-from automl.errors import AutoMLError, Fault, InputError
+from automl import project, results, spool, storage
+from automl.errors import AutoMLError, Fault, InputError, LedgerAway, LedgerError
 from automl.events import Event, iso
 from automl.ledger import Ledger
 from automl.results import History
@@ -89,9 +89,33 @@ def find(name: str, ledger: str | None = None) -> Found:
 
 
 def read(book: Ledger, name: str) -> Found:
-    """A search of an open ledger."""
-    events = tuple(book.events(name))
-    return Found(name, events, History(name, events), book.driver_alive(name), project_root())
+    """A search of an open ledger.
+
+    Raises:
+        NoSuchSearch: with the names that there are.
+        LedgerError: its events cannot be read, or make no sense.
+    """
+    with _sense(name):
+        events = tuple(book.events(name))
+        return Found(name, events, History(name, events), book.driver_alive(name), project_root())
+
+
+@contextlib.contextmanager
+def _sense(name: str) -> Iterator[None]:
+    """Events that cannot be understood are a fault of the ledger, not of this program."""
+    try:
+        yield
+    except (LookupError, ValueError, TypeError, AttributeError, AssertionError) as error:
+        said = f"{type(error).__name__}: {error}".strip(": ")
+        mend = "Was it written by another version of automl, or edited? The other searches are not concerned"
+        raise LedgerError(f"{name}: its events make no sense ({said}). {mend}") from error
+
+
+def waiting_file(book: Ledger, name: str) -> Path:
+    """Where a driver's events wait for the ledger while that is away, if any do."""
+    opened = book.last(name, "opened")
+    spec = opened.data.get("spec", {}) if opened else {}
+    return spool.place(str(spec.get("storage") or "runs"), project_root(), name)
 
 
 def log_text(found: Found, number: int) -> str:
@@ -112,9 +136,24 @@ def log_text(found: Found, number: int) -> str:
 
 
 def listing(ledger: str | None = None) -> list[dict[str, Any]]:
-    """All searches of a ledger: name, state, reason, objectives, counts, best, created, age_s."""
+    """All searches of a ledger: name, state, reason, objectives, counts, best, created, age_s.
+
+    One that cannot be read is UNREADABLE, with the reason; it keeps nobody from seeing the others.
+    """
     with opened(ledger) as book:
-        return [_listed(read(book, name)) for name in book.searches()]
+        return [_readable(book, name) for name in book.searches()]
+
+
+def _readable(book: Ledger, name: str) -> dict[str, Any]:
+    try:
+        found = read(book, name)
+        with _sense(name):
+            return _listed(found)
+    except LedgerAway:
+        raise
+    except LedgerError as error:
+        nothing: dict[str, Any] = {"objectives": [], "counts": {}, "best": None, "created": None, "age_s": None}
+        return {"name": name, "state": "UNREADABLE", "reason": str(error), **nothing}
 
 
 def _listed(found: Found) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-from automl import project, storage
+from automl import project, spool, storage
 from automl.engines.base import Engine
 from automl.errors import ChangedSearch, Fault, InputError, LeaseLost, LedgerError, StorageError, WorkerError
 from automl.events import Event, State
@@ -114,14 +114,9 @@ def run(
         takes = _prepare(planned, runs, stack)
         book = Ledger(planned.ledger)
         stack.callback(book.close)
-        lease = stack.enter_context(book.lease(search.name, say=view.say, waits=_waits(planned)))
+        waits = spool.place(planned.storage, planned.root, search.name)
+        lease = stack.enter_context(book.lease(search.name, say=view.say, waits=waits))
         return _Driver(planned, runs, lease, takes, view).drive(changed)
-
-
-def _waits(planned: Plan) -> Path:
-    """The file in which events wait while the ledger is away: beside the trials, if those are local."""
-    local = planned.root / "runs" if storage.is_remote(planned.storage) else Path(planned.storage)
-    return local / planned.search.name / "waiting.jsonl"
 
 
 def _prepare(planned: Plan, engine: Engine, stack: contextlib.ExitStack) -> Mapping[str, Any]:

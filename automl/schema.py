@@ -101,6 +101,11 @@ def row(event: Event) -> dict[str, Any]:
     }
 
 
+def event(found: Any) -> Event:
+    """A row of the table as the event that it holds."""
+    return Event(found.kind, found.trial, found.attempt, json.loads(found.data), found.time_s, found.n)
+
+
 def holder(db: Connection, key: int, lock: bool = False) -> Holder | None:
     """Who holds, or last held, the lease on a search."""
     query = sa.select(leases).where(leases.c.search_id == key)

@@ -16,6 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from automl import storage
 from automl.errors import LedgerError
 
 SCHEMA = 1
@@ -141,6 +142,18 @@ class Spool:
             finally:
                 os.close(folder)
         return self._file
+
+
+def place(where: str, root: Path, search: str) -> Path:
+    """The file of a search: beside its trials where those are on a local disk, else in the project.
+
+    Args:
+        where: the search's storage, a folder below the root or any fsspec URL.
+        root: the project's folder.
+        search: its name.
+    """
+    folder = root / "runs" if storage.is_remote(where) else root / storage.local_path(where)
+    return folder / search / "waiting.jsonl"
 
 
 def find(path: Path) -> Found | None:

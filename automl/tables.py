@@ -76,7 +76,8 @@ def searches(found: Sequence[Mapping[str, Any]]) -> None:
         value = shown or (valued(each["objectives"], best["values"]) if best else "-")
         counts = each["counts"]
         states = " ".join(f"{state} {count}" for state, count in counts.items() if count) or "no trials"
-        rows.append((each["name"], each["state"], states, value, span(each["age_s"])))
+        told = each["reason"] if each["state"] == "UNREADABLE" else states
+        rows.append((each["name"], each["state"], told, value, span(each["age_s"])))
     tabulate(("name", "state", "trials", "best", "age"), rows)
 
 

@@ -20,12 +20,21 @@ from typing import Any
 
 import psutil
 import pytest
+from mlflow.tracking import MlflowClient
 from sqlalchemy.engine import make_url
 
 from automl import writer
-from automl.errors import LeaseLost, LedgerAway, LedgerError
+from automl.errors import AutoMLError, LeaseLost, LedgerAway, LedgerError
 from automl.events import Event
 from automl.ledger import Lease, Ledger
+from automl.results import History
+from automl.run import Silent, run
+from automl.search import Objective, Search
+from automl.trackers.base import Follower
+from automl.trackers.base import Plan as FollowerPlan
+from tests.test_engines import a_search, root  # noqa: F401  a fixture
+from tests.test_trackers import Book, complete, empty_mlflow, opened, runs, steps  # noqa: F401  a fixture
+from tests.test_trackers import Server as Tracked
 
 REFUSED = "waiting.jsonl.refused-1"
 
@@ -67,16 +76,19 @@ def server() -> Iterator[Server]:
 
 
 class Proxy:
-    """A wire to the server that can be cut, before or after the server has heard a COMMIT."""
+    """A wire to a server that can be cut, also between a question and its answer.
 
-    def __init__(self, server: Server) -> None:
-        self._to = server.socket
+    Args:
+        connect: opens a connection to the server.
+    """
+
+    def __init__(self, connect: Callable[[], socket.socket]) -> None:
+        self._connect = connect
         self._listener = socket.create_server(("127.0.0.1", 0))
-        port = self._listener.getsockname()[1]
-        far = make_url(server.url).set(host="127.0.0.1", port=port, query={})
-        self.url = far.render_as_string(hide_password=False)
+        self.port = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
-        self.cut_after_commit = self.down = False
+        self.down = False
+        self.swallow: bytes | None = None
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
@@ -86,36 +98,56 @@ class Proxy:
                 each.shutdown(socket.SHUT_RDWR)
 
     def heal(self) -> None:
-        self.down = self.cut_after_commit = False
+        self.down, self.swallow = False, None
 
     def _accept(self) -> None:
         while True:
-            client, _ = self._listener.accept()
+            near, _ = self._listener.accept()
             if self.down:
-                client.close()
+                near.close()
                 continue
-            inside = socket.socket(socket.AF_UNIX)
-            inside.connect(str(self._to))
-            self._open += [client, inside]
-            threading.Thread(target=self._carry, args=(client, inside, True), daemon=True).start()
-            threading.Thread(target=self._carry, args=(inside, client, False), daemon=True).start()
+            far = self._connect()
+            self._open += [near, far]
+            deaf = threading.Event()
+            threading.Thread(target=self._ask, args=(near, far, deaf), daemon=True).start()
+            threading.Thread(target=self._answer, args=(far, near, deaf), daemon=True).start()
 
-    def _carry(self, source: socket.socket, target: socket.socket, up: bool) -> None:
+    def _ask(self, near: socket.socket, far: socket.socket, deaf: threading.Event) -> None:
         with suppress(OSError):
-            while data := source.recv(65536):
-                if up and self.cut_after_commit and b"COMMIT" in data:
-                    self.down = True
-                    source.shutdown(socket.SHUT_RDWR)  # the server hears it, the driver no answer
-                    target.sendall(data)
+            while data := near.recv(65536):
+                if self.swallow and self.swallow in data:
+                    deaf.set()
+                far.sendall(data)
+            far.shutdown(socket.SHUT_RDWR)
+
+    def _answer(self, far: socket.socket, near: socket.socket, deaf: threading.Event) -> None:
+        with suppress(OSError):
+            while data := far.recv(65536):
+                if deaf.is_set():
+                    self.cut()  # the server has done it, and nobody hears of that
                     return
-                target.sendall(data)
-        with suppress(OSError):
-            target.shutdown(socket.SHUT_RDWR)
+                near.sendall(data)
+            near.shutdown(socket.SHUT_RDWR)
+
+
+class Wire(Proxy):
+    """One to PostgreSQL."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(lambda: _unix(server.socket))
+        far = make_url(server.url).set(host="127.0.0.1", port=self.port, query={})
+        self.url = far.render_as_string(hide_password=False)
+
+
+def _unix(path: Path) -> socket.socket:
+    made = socket.socket(socket.AF_UNIX)
+    made.connect(str(path))
+    return made
 
 
 @pytest.fixture
-def wire(server: Server) -> Proxy:
-    return Proxy(server)
+def wire(server: Server) -> Wire:
+    return Wire(server)
 
 
 @pytest.fixture
@@ -226,11 +258,11 @@ def test_a_server_that_hangs_is_waited_for_once(
 
 
 def test_a_commit_whose_answer_was_lost_is_there_once(
-    wire: Proxy, server: Server, name: str, drive: Callable[..., Driver]
+    wire: Wire, server: Server, name: str, drive: Callable[..., Driver]
 ) -> None:
     driver = drive(wire.url, name)
     driver.write(0)
-    wire.cut_after_commit = True
+    wire.swallow = b"COMMIT"
     driver.write(1, 2)
     assert driver.lease.waiting == 2
     until(lambda: asked(server.url, name) == [0, 1, 2])  # the server has written it all the same
@@ -334,7 +366,7 @@ def test_what_the_database_refuses_for_good_is_raised_and_waits_nowhere(
     assert driver.write(1) == [2]
 
 
-def test_without_a_file_to_wait_in_an_append_fails_at_once(wire: Proxy, server: Server, name: str) -> None:
+def test_without_a_file_to_wait_in_an_append_fails_at_once(wire: Wire, server: Server, name: str) -> None:
     with closing(Ledger(wire.url)) as ledger, ledger.lease(name) as lease:
         wire.cut()
         with pytest.raises(LedgerAway):
@@ -456,7 +488,7 @@ def test_a_file_of_a_newer_version_is_refused_with_both_versions(killed: Path, s
 
 
 def test_a_driver_that_was_cut_off_while_another_took_over_hands_nothing_in(
-    wire: Proxy, server: Server, name: str, drive: Callable[..., Driver]
+    wire: Wire, server: Server, name: str, drive: Callable[..., Driver]
 ) -> None:
     driver = drive(wire.url, name, period_s=3600.0)
     driver.write(0)
@@ -480,3 +512,142 @@ def take_over(url: str, name: str) -> None:
         lease = Lease(ledger, name, 30.0, held)
         lease.append([Event("asked", 7, data=hard(7))])
         lease.release()
+
+
+# --- whole searches ------------------------------------------------------------------------
+
+
+class Watching(Silent):
+    """Stops the server at a report, and starts it again at a later one."""
+
+    def __init__(self, server: Server, away: int, back: int | None = None) -> None:
+        self._acts = {away: server.stop, back: server.start}
+        self._reports = 0
+        self.said: list[str] = []
+
+    def event(self, event: Event) -> None:
+        if event.kind == "reported":
+            self._reports += 1
+            self._acts.get(self._reports, lambda: None)()
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def heard(self, words: str) -> bool:
+        return any(words in text for text in self.said)
+
+
+def slow(server: Server, name: str, **more: Any) -> Search:
+    """A search of six trials with five reports each, in the ledger of the server."""
+    given = {"name": name, "ledger": server.url, "objective": Objective("loss", "minimize"), **more}
+    return a_search("resumes", 6, **{"model.sleep": 0.02, "model.steps": 5, **given})
+
+
+def in_ledger(url: str, name: str) -> History:
+    with closing(Ledger(url, create=False)) as ledger:
+        events = list(ledger.events(name))
+    assert [event.n for event in events] == list(range(1, len(events) + 1))
+    return History(name, events)
+
+
+def whole(history: History, trials: int = 6, steps: int = 5) -> bool:
+    """Whether every trial is complete, and reported every step once."""
+    found = history.trials.values()
+    assert [[r.step for r in t.reports] for t in found] == [list(range(1, steps + 1))] * trials
+    return all(trial.state == "COMPLETE" for trial in found)
+
+
+def test_a_search_goes_on_while_its_database_is_away_and_its_readers_catch_up(
+    server: Server,
+    name: str,
+    root: Path,  # noqa: F811
+    empty_mlflow: Path,  # noqa: F811
+) -> None:
+    shutil.copy(empty_mlflow, root / "mlflow.db")
+    name = name[:60]
+    view = Watching(server, away=5, back=20)
+    outcome = run(slow(server, name, tracking={"experiment": name}), "local", view=view)
+    assert outcome.exit_code == 0
+    assert view.heard("the ledger is away") and view.heard("the ledger is back")
+    assert whole(in_ledger(server.url, name))
+    assert not list(root.rglob("waiting.jsonl*"))
+    assert shown_in(f"sqlite:///{root / 'mlflow.db'}", name) == {n: [1, 2, 3, 4, 5] for n in range(6)}
+
+
+def shown_in(uri: str, experiment: str) -> dict[int, list[int]]:
+    """The steps of each trial in MLflow; its runs are one parent, and one child a trial."""
+    client = MlflowClient(uri)
+    parents, children = runs(client, experiment)
+    assert len(parents) == 1
+    return {number: sorted(steps(client, child, "loss")) for number, child in sorted(children.items())}
+
+
+def test_what_still_waits_at_the_end_is_told_and_handed_in_by_the_same_command(
+    server: Server,
+    name: str,
+    root: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.modules["automl.run"], "CATCH_UP_S", 0.5)
+    view = Watching(server, away=12)
+    try:
+        outcome = run(slow(server, name), "local", view=view)
+        waits = root / "runs" / name / "waiting.jsonl"
+        assert (outcome.state, outcome.exit_code) == ("ENDED", 1)
+        assert view.said[-1].startswith(f"{outcome.waiting} events wait in {waits} for the ledger.")
+        assert "The same command hands them in" in view.said[-1]
+        with pytest.raises(AutoMLError):
+            run(slow(server, name), "local")  # a start without the ledger is a fault at once
+        assert waits.exists()
+    finally:
+        server.start()
+    again = Watching(server, away=-1)
+    outcome = run(slow(server, name), "local", view=again)
+    assert outcome.exit_code == 0
+    assert whole(in_ledger(server.url, name))
+    assert again.heard("are in the ledger now")
+    assert not waits.exists()
+    # Nothing was trained twice: the second driver found the search at its end.
+    assert all(len(trial.attempts) == 1 for trial in outcome.history.trials.values())
+
+
+# --- MLflow --------------------------------------------------------------------------------
+
+
+def test_answers_of_mlflow_that_are_lost_double_neither_runs_nor_metrics(
+    root: Path,  # noqa: F811
+    empty_mlflow: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    shutil.copy(empty_mlflow, root / "mlflow.db")
+    tracked = Tracked(root)
+    tracked.start()
+    wire = Proxy(lambda: socket.create_connection(("127.0.0.1", tracked.port), timeout=60))
+    book = Book(f"sqlite:///{tmp_path}/ledger.db")
+    plan = FollowerPlan(book.ledger.url, book.name, str(root), f"http://127.0.0.1:{wire.port}")
+    follower = Follower(plan)
+    until(lambda: answers(tracked.port))
+    follower.start()
+    try:
+        for trial, lost in enumerate((b"runs/create", b"runs/log-batch", b"runs/create", b"runs/update")):
+            wire.swallow = lost
+            last = book.write(*([opened()] if not trial else []), *complete(trial, 0.5 + trial / 10))
+            follower.wake()
+            until(lambda: wire.down)
+            wire.heal()
+            until(lambda end=last: follower.cursor == end)  # type: ignore[misc]
+        assert follower.finish() is None
+        client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+        parents, children = runs(client, "digits")
+        assert (len(parents), sorted(children)) == (1, [0, 1, 2, 3])
+        assert [steps(client, child) for _, child in sorted(children.items())] == [[1, 2, 3]] * 4
+    finally:
+        follower.close()
+        tracked.stop()
+
+
+def answers(port: int) -> bool:
+    with suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    return False
