@@ -160,6 +160,7 @@ class _Builder:
         return self.built[id(node)]
 
     def _new(self, node: Node, path: Spot) -> Any:
+        self._look_at_tag(node, path)
         if isinstance(node, MappingNode):
             return self._mapping(node, path)
         if isinstance(node, SequenceNode):
@@ -174,6 +175,7 @@ class _Builder:
                 continue
             name = key_of(key)
             at = (*path, name)
+            self._look_at_tag(key, at)
             if name in data:
                 what = f"given twice, first in line {_line_of(node, name)}"
                 self.faults.append(_fault(at, what, "Remove one of them", place_of(key)))
@@ -181,6 +183,7 @@ class _Builder:
             else:
                 data[name] = self.build(value, at)
         for base in merged(node):
+            self._look_at_tag(base, path)
             data = {**self._mapping(base, path), **data}
         return data
 
@@ -192,10 +195,14 @@ class _Builder:
             except ValueError:
                 self.faults.append(_fault(path, f"{show(node.value)} is no {tag}", "Mend it", place_of(node)))
                 return None
-        if not str(node.tag).startswith(_TAG) or tag in ("binary", "set", "omap", "pairs"):
-            what = f"the tag {node.tag} means nothing here"
-            self.faults.append(_fault(path, what, "Remove it", place_of(node)))
         return node.value
+
+    def _look_at_tag(self, node: Node, path: Spot) -> None:
+        """A tag says of what type a value is; one that is unknown here must not be read past."""
+        tag = str(node.tag)
+        if not tag.startswith(_TAG) or tag.removeprefix(_TAG) not in _TAGS[type(node)]:
+            what = f"the tag {tag.replace(_TAG, '!!')} means nothing here"
+            self.faults.append(_fault(path, what, "Remove it", place_of(node)))
 
 
 def entries(node: MappingNode) -> Iterator[tuple[Node, Node]]:
@@ -254,4 +261,9 @@ _SCALARS: Mapping[str, Callable[[str], Any]] = {
     "float": _float,
     "str": str,
     "timestamp": str,
+}
+_TAGS: Mapping[type[Node], frozenset[str]] = {
+    MappingNode: frozenset({"map"}),
+    SequenceNode: frozenset({"seq"}),
+    ScalarNode: frozenset({*_SCALARS, "value"}),  # a lone `=` is a value to YAML 1.1; text here
 }

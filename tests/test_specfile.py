@@ -115,6 +115,11 @@ IN_SPACE = [
     ("fit.max_epochs: {int: [1, 3]}", "10:3 space.fit.max_epochs: max_epochs is in fit of trainer as well"),
     ("3: 3", "10:3 space.3: 3 is not text"),
     ("model.a: !odd 3", "10:12 space.model.a: the tag !odd means nothing here"),
+    ("model.a: !odd {int: [1, 3]}", "10:12 space.model.a: the tag !odd means nothing here"),
+    ("model.a: {int: !odd [1, 3]}", "10:18 space.model.a.int: the tag !odd means nothing here"),
+    ("!odd model.a: 3", "10:3 space.model.a: the tag !odd means nothing here"),
+    ("model.a: !!odd 3", "10:12 space.model.a: the tag !!odd means nothing here"),
+    ("model.a: !!python/name:os 3", "10:12 space.model.a: the tag !!python/name:os means nothing here"),
 ]
 
 
