@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--stage", choices=list(STAGES), action="append", help="these alone")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are ended too
     names = asked.stage or list(STAGES)
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     begun_s = time.monotonic()

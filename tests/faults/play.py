@@ -18,8 +18,8 @@ from tests.faults.table import Verdict, recovered_s
 
 # So often a user would give the same command again because MLflow was behind at the end.
 SETTLES = 3
-# A round's kills, and a budget that lasts for about as many.
-EACH, TRIALS = 24, 40
+# A budget that lasts for about as many kills.
+TRIALS_A_KILL = 1.6
 
 
 def rounds(stage: Stage, kills: int, seed: int, folder: Path) -> Iterator[Verdict]:
@@ -28,7 +28,9 @@ def rounds(stage: Stage, kills: int, seed: int, folder: Path) -> Iterator[Verdic
     choose = random.Random(f"{seed} {stage.name}")
     while done < kills:
         number += 1
-        plan = Plan(f"{stage.name}-{number}", choose.randrange(2**31), min(EACH, kills - done), trials=TRIALS)
+        most = min(stage.each, kills - done)
+        trials = max(12, int(most * TRIALS_A_KILL))
+        plan = Plan(f"{stage.name}-{number}", choose.randrange(2**31), most, trials)
         plan = replace(
             plan, sampler=choose.choice(["tpe", "random"]), pruner=choose.choice(["none", "median"])
         )

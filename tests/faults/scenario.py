@@ -27,7 +27,7 @@ AGAIN_S = 0.3
 # Of all moments so many strike two at once, or do not wait for the last to be overcome.
 TWO, BLIND = 0.2, 0.15
 # A moment that finds no victim is tried again, for so long.
-RETRY_S, GIVE_UP_S = 0.1, 10.0
+RETRY_S, GIVE_UP_S = 0.1, 3.0
 
 FILE = """\
 name: {name}
@@ -72,6 +72,7 @@ class Stage:
         tracking: the MLflow server's URI, or None.
         services: those that may be killed, by kind.
         shown: how far MLflow is with a search, told by its own database.
+        each: so many kills a round: where a round's end takes long, many.
         host_pids: Ray's actors, which do not say for which search they work.
         hosts_below: the process below which Ray's workers are.
     """
@@ -84,6 +85,7 @@ class Stage:
     tracking: str | None = None
     services: Mapping[str, Service] = field(default_factory=dict)
     shown: Callable[[str], int] = lambda name: 0
+    each: int = 24
     host_pids: Callable[[], Sequence[int]] = tuple
     hosts_below: int | None = None
 
@@ -103,7 +105,7 @@ class Plan:
     kills: int
     trials: int = 24
     steps: int = 20
-    pause: float = 0.03
+    pause: float = 0.05
     every: int = 2
     sampler: str = "tpe"
     pruner: str = "none"

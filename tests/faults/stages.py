@@ -31,7 +31,7 @@ def served(folder: Path) -> Iterator[Stage]:
         stack.callback(database.close)
         tracking = MLflow(folder / "mlflow")
         stack.callback(tracking.close)
-        kinds = {"driver": 2.0, "worker": 2.0, "tracker": 1.0, "mlflow": 1.0, "postgres": 1.5}
+        kinds = {"driver": 2.0, "worker": 2.0, "tracker": 1.0, "mlflow": 0.6, "postgres": 1.5}
         services = {"postgres": database, "mlflow": tracking}
         yield Stage(
             "served",
@@ -40,6 +40,7 @@ def served(folder: Path) -> Iterator[Stage]:
             tracking=tracking.uri,
             services=services,
             shown=tracking.shown,
+            each=40,
         )
 
 

@@ -124,7 +124,7 @@ CASES = {
     ),
     "qmc, failures": case("qmc", failures=3),
     "grid, patience": case("grid", space=STEPPED, patience=4, trials=20),
-    "cmaes, target": case("cmaes", arguments={"n_startup_trials": 1}, target=0.0),
+    "cmaes, target": case("cmaes", arguments={"n_startup_trials": 1}, target=0.25),
     "nsgaii, two objectives": case("nsgaii", arguments={"population_size": 3}, objectives=2),
 }
 
@@ -302,7 +302,7 @@ class House(RuleBasedStateMachine):
                 self._end(self.tasks[number], "complete")
 
     @precondition(lambda self: self.tasks)
-    @rule(loss=st.sampled_from(range(16)), end=st.sampled_from([None, "complete", "machine"]))
+    @rule(loss=st.sampled_from(range(16)), end=st.sampled_from([None, "complete", "complete", "machine"]))
     def the_driver_is_killed_at_a_report_and_the_trial_goes_on(self, loss: int, end: str | None) -> None:
         number = next(iter(self.tasks))
         if number != self.model.reached:
@@ -394,3 +394,12 @@ def _path(step: int) -> str | None:
 @pytest.mark.parametrize("name", CASES)
 def test_no_history_parts_the_search_from_its_reference(name: str) -> None:
     run_state_machine_as_test(lambda: House(CASES[name]), settings=PROFILE)
+
+
+def test_a_target_that_was_reached_just_before_a_kill_ends_the_search() -> None:
+    house = House(CASES["cmaes, target"])
+    house.an_engine_asks()
+    house.the_driver_is_killed_at_a_report_and_the_trial_goes_on(loss=0, end="complete")
+    house.the_desk_knows_when_to_end()
+    assert house.driver.desk.stopping
+    house.teardown()
