@@ -324,6 +324,8 @@ class Desk:
         self._brain.tell(number, state, data.get("values"), infeasible)
         self._goals.note(self.history.trials[number])
         self._sweep.after(self.history.trials[number])
+        if self._goals.reached_by(self.history.trials[number]):
+            self.stop("ENDED", "target")  # reported to a driver that was killed before it could stop
         if self._goals.out_of_patience:
             self.stop("ENDED", "budget.patience")
         if self.history.counts[State.FAILED] == self._ended:
