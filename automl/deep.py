@@ -1,7 +1,7 @@
 """`check --deep`: every trainer is built and trains one batch, once per branch of its conditions.
 
-Plans the branches and runs them through the same Host and worker as a search. Starts no Ray, writes
-nothing into the project.
+Plans the branches and runs them through the same Host and worker as a search. A checkpoint and weights
+go to the search's own storage, are read back and removed. Starts no Ray, leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from automl import project, scratch
+from automl import project
 from automl.engines.base import Message, Task
 from automl.errors import Fault
 from automl.host import Host
 from automl.plan import Plan
+from automl.rehearse import Unkept
 from automl.search import Search
 from automl.space import Choice, Parameter, Space, holds
+from automl.storage import passing
 from automl.tables import pairs
 
 BRANCH_S = 300.0
@@ -34,9 +36,9 @@ def deep_faults(planned: Plan, host: Host, signatures: Mapping[str, Any]) -> lis
     """
     takes = project.taken(signatures)
     faults = []
-    with scratch.folder("deep") as storage:
+    with passing(planned.storage) as name:
         for number, (params, marks) in enumerate(branches(planned.search)):
-            task = _task(planned, params, takes, number, str(storage))
+            task = _task(planned, params, takes, number, name)
             ended = _train(host, task)
             if wrong := _wrong(planned.search, ended):
                 faults.append(_fault(planned, task, marks, wrong, ended))
@@ -97,13 +99,13 @@ def _one(parameter: Parameter) -> Any:
 
 
 def _task(
-    planned: Plan, params: Mapping[str, Any], takes: Mapping[str, Any], number: int, storage: str
+    planned: Plan, params: Mapping[str, Any], takes: Mapping[str, Any], number: int, files: str
 ) -> Task:
     search = planned.search
     name, arguments = search.arguments(params, takes)
     trainer = search.trainers[name]
     return Task(
-        search=search.name,
+        search=files,
         trial=number,
         attempt=1,
         seed=search.seed,
@@ -117,7 +119,7 @@ def _task(
         ),
         resources={"cpus": search.resources.cpus, "gpus": 0},
         root=str(planned.root),
-        storage=storage,
+        storage=planned.storage,
         deep=True,
     )
 
@@ -137,7 +139,7 @@ def _train(host: Host, task: Task) -> Message:
 
 def _wrong(search: Search, ended: Message) -> str | None:
     if ended["outcome"] in ("failed", "stopped"):
-        return str(ended.get("error") or ended["outcome"])
+        return str(ended.get("error") or ended["outcome"]).removeprefix(f"{Unkept.__name__}: ")
     reports = ended.get("reports") or []
     seen = sorted({name for report in reports for name in report})
     missing = [o.metric for o in search.objectives if o.metric not in seen]

@@ -55,16 +55,8 @@ class TrialHandle:
     def tell(self, metrics: Mapping[str, float], step: int) -> Answer:
         plain = {str(name): float(value) for name, value in metrics.items()}
         self._note_best(plain, step)
-        if self.task.deep:
-            self.reports.append(plain)
-            return Answer.FINISH if self._all_seen() else Answer.GO
         self._link.send("report", metrics=plain, step=int(step))
         return self._link.answers.get()
-
-    def _all_seen(self) -> bool:
-        """A plain callable knows no batches: in a deep check it may leave once it has shown every metric."""
-        seen = {name for report in self.reports for name in report}
-        return all(objective["metric"] in seen for objective in self.task.objectives)
 
     def pulse(self) -> None:
         now_s = time.monotonic()
@@ -80,11 +72,9 @@ class TrialHandle:
 
     def due(self) -> bool:
         since_s = time.monotonic() - self._kept_s
-        return not self.task.deep and since_s >= max(CHECKPOINT_S, 20 * self._cost_s)
+        return since_s >= max(CHECKPOINT_S, 20 * self._cost_s)
 
     def save_checkpoint(self, step: int, write: Callable[[Path], object]) -> None:
-        if self.task.deep:
-            return
         begun_s = time.monotonic()
         try:
             self._last = (step, self._files.put("checkpoint", step, write))
@@ -109,8 +99,7 @@ class TrialHandle:
         return self._improved
 
     def save_weights(self, step: int, write: Callable[[Path], object]) -> None:
-        if not self.task.deep:
-            self.weights = self._files.put("weights", step, write)
+        self.weights = self._files.put("weights", step, write)
 
     def _note_best(self, metrics: Mapping[str, float], step: int) -> None:
         first = self.task.objectives[0]

@@ -331,6 +331,26 @@ def probe(storage: str, name: str) -> str | None:
         return mask_url(f"{type(error).__name__}: {error}")
 
 
+@contextlib.contextmanager
+def passing(storage: str) -> Iterator[str]:
+    """A name to write under as if it were a search's; the storage is as it was afterwards."""
+    name = f".check-{uuid.uuid4().hex[:8]}"
+    folder = Path(local_path(storage)).absolute()
+    made = [] if is_remote(storage) else [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        yield name
+    finally:
+        if is_remote(storage):
+            files, place = _filesystem(storage), join(storage, name)
+            with contextlib.suppress(Exception):  # what was written there was never said to be kept
+                files.rm(place, recursive=True)
+        else:
+            shutil.rmtree(folder / name, ignore_errors=True)
+        with contextlib.suppress(OSError):  # others may have begun to use it
+            for each in made:
+                each.rmdir()
+
+
 def _filesystem(url: str):  # type: ignore[no-untyped-def]  # fsspec has no types
     import fsspec
 

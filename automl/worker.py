@@ -36,12 +36,16 @@ from automl.engines.base import Answer, Task
 from automl.errors import CheckpointRefused, StorageError, TrialFinished, TrialPruned, TrialStopped
 from automl.frameworks.base import Framework, framework
 from automl.handle import TrialHandle, begins, say
+from automl.rehearse import Rehearsal, read_back
 from automl.resume import Resume
 from automl.storage import TrialFolder, folders
+from automl.words import in_one_line
 
 # A trainer that leaves by these has failed by its own code, as with any other exception; the worker
 # itself is deaf to Ctrl-C, so it is never one of the terminal's.
 _LEAVING = (SystemExit, KeyboardInterrupt)
+# Of an error, as facts and lists show it; the log has all of it.
+ERROR_CHARACTERS = 500
 
 
 class Link:
@@ -176,6 +180,8 @@ class Worker:
 
     def _resumed(self, resume: Resume, files: TrialFolder) -> dict[str, Any]:
         """Train; from one checkpoint earlier where the trainer cannot go on from the last."""
+        if resume.task.deep:
+            return self._rehearse(resume.task, files)
         while True:
             handle = TrialHandle(self._link, resume.task, files, resume.folder)
             try:
@@ -188,6 +194,12 @@ class Worker:
                 self._link.send("checkpointed", step=step, path=resume.task.checkpoint, error=why)
                 continue
             return {"outcome": outcome, "weights": _kept(handle, files), "reports": handle.reports}
+
+    def _rehearse(self, task: Task, files: TrialFolder) -> dict[str, Any]:
+        handle = Rehearsal(self._link, task, files, None)
+        outcome = self._train(handle)
+        read_back(handle, self.framework, self._train, self._scratch)
+        return {"outcome": outcome, "reports": handle.reports}
 
     def _train(self, handle: TrialHandle) -> str:
         task, vendor = handle.task, self.framework
@@ -228,7 +240,7 @@ class Worker:
 
 def _kept(handle: TrialHandle, files: TrialFolder) -> str | None:
     """Where the weights are: this attempt's, or the better ones that an attempt before it left."""
-    if handle.weights or handle.task.deep:
+    if handle.weights:
         return handle.weights
     return next(reversed(folders(files.url, "weights")), None)
 
@@ -246,8 +258,7 @@ def _failed(error: BaseException) -> dict[str, Any]:
 
 
 def _line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}"[:500] if text else type(error).__name__
+    return in_one_line(f"{type(error).__name__}: {error}".removesuffix(": "), ERROR_CHARACTERS)
 
 
 def main() -> None:

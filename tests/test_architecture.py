@@ -62,7 +62,7 @@ FLOORS: list[tuple[str, ...]] = [
         "trackers.base",
         "export.base",
     ),
-    ("ledger", "lease", "samplers", "brain", "process", "host", "handle", "resume"),
+    ("ledger", "lease", "samplers", "brain", "process", "host", "handle", "resume", "rehearse"),
     (
         "engines",
         "engines.local",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from automl import Budget, Choice, Float, Int, Objective, Search, Trainer
-from automl.deep import branches
+from automl.deep import branches, deep_faults
+from automl.host import Host
+from automl.plan import inspect, plan
+from automl.specfile import load
 
 
 def points(space: dict[str, Any], trainers: tuple[str, ...] = ("trainer",)) -> list[dict[str, Any]]:
@@ -52,3 +57,71 @@ def test_conditions_in_a_chain_are_followed() -> None:
         {"model.a": True, "model.b": 1},
         {"model.a": True, "model.b": 4, "model.c": 0.0},
     ]
+
+
+# --- what cannot be kept ---------------------------------------------------------------------
+
+
+LIGHTNING = """
+  fine: {framework: lightning, model: "trainers.tiny_lightning:TinyNet",
+    data: &d "trainers.keeps_lightning:TinyData"}
+  unwritable: {framework: lightning, model: "trainers.keeps_lightning:UnwritableNet", data: *d}
+  unreadable: {framework: lightning, model: "trainers.keeps_lightning:UnreadableNet", data: *d}
+"""
+KERAS = """
+  fine: {framework: keras, model: "trainers.tiny_keras:net", data: &d "trainers.tiny_keras:data"}
+  unwritable: {framework: keras, model: "trainers.keeps_keras:unwritable_net", data: *d}
+"""
+FUNCTION = """
+  fine: {framework: function, model: "trainers.keeps:keeps_all"}
+  forgets: {framework: function, model: "trainers.keeps:misreads"}
+  unwritable: {framework: function, model: "trainers.keeps:fits_its_own"}
+"""
+WHOLE = """
+name: s
+objective: {metric: METRIC, direction: minimize}
+trainers:TRAINERS
+space: {}
+budget: {trials: 1}
+tracking: false
+"""
+
+
+def deep(project: Path, trainers: str, metric: str = "val_loss") -> dict[str, str]:
+    """What a deep check finds, by trainer."""
+    file = project / "s.yaml"
+    file.write_text(WHOLE.replace("TRAINERS", trainers.rstrip()).replace("METRIC", metric))
+    planned = plan(load(file))
+    with closing(Host(str(project), 1)) as host:
+        faults, signatures = inspect(planned, host)
+        assert faults == []
+        found = deep_faults(planned, host, signatures)
+        assert all(fault.line for fault in planned.search.located(found))
+    return {fault.where.partition(".")[2]: f"{fault.what}. {fault.mend}" for fault in found}
+
+
+def test_what_lightning_cannot_keep_or_take_up_again_is_a_fault(project: Path) -> None:
+    found = deep(project, LIGHTNING)
+    assert found.keys() == {"unwritable", "unreadable"}
+    assert found["unwritable"].startswith("its checkpoint cannot be written: ")
+    assert "lambda" in found["unwritable"]
+    said = "it cannot go on from its checkpoint: it holds an object of trainers.keeps_lightning.Settings, and"
+    assert found["unreadable"].startswith(said)
+    assert not (project / "runs").exists()
+
+
+def test_what_keras_cannot_keep_is_a_fault(project: Path) -> None:
+    (project / "runs").mkdir()
+    found = deep(project, KERAS)
+    assert found.keys() == {"unwritable"}
+    assert found["unwritable"].startswith("its weights cannot be ")
+    assert list((project / "runs").iterdir()) == []
+
+
+def test_what_a_callable_cannot_keep_or_take_up_again_is_a_fault(project: Path) -> None:
+    found = deep(project, FUNCTION, "loss")
+    assert found.keys() == {"forgets", "unwritable"}
+    what = "it cannot go on from its checkpoint: FileNotFoundError: "
+    assert found["forgets"].startswith(what)
+    assert "Look at trainers/keeps.py:" in found["forgets"]
+    assert found["unwritable"].startswith("its weights cannot be ")

@@ -311,12 +311,14 @@ def test_an_exception_is_told_in_one_line_and_its_traceback_is_in_the_log(run: R
     assert run(trial=1).ended["outcome"] == "complete"
 
 
-def test_a_deep_check_trains_one_batch_and_keeps_no_files(run: Run, subject: Subject) -> None:
+def test_a_deep_check_trains_one_batch_and_tells_nobody_else(run: Run, subject: Subject) -> None:
     attempt = run(deep=True)
-    assert attempt.ended["outcome"] == "complete"
+    assert attempt.ended["outcome"] == "complete", attempt.log
     assert attempt.of("report") == attempt.of("checkpointed") == []
     assert set(attempt.ended["reports"][0]) == subject.metrics
-    assert {path.name for path in attempt.folder.iterdir()} == {"log.txt"}
+    assert attempt.ended.get("weights") is None
+    learns = [path.name.partition("-")[0] for path in attempt.folder.iterdir() if path.is_dir()]
+    assert set(learns) == ({"checkpoint"} if subject.data is None else {"checkpoint", "weights"})
 
 
 # --- weights ---------------------------------------------------------------------------------

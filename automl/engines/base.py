@@ -41,7 +41,7 @@ class Task:
         step: the step of that checkpoint, 0 without one.
         reported: the last step that any attempt reported, 0 at first.
         best, best_step: the best objective so far and its step, for `value: best`.
-        deep: a trial run for `check --deep`: one batch, no files kept.
+        deep: a rehearsal for `check --deep`: one batch, and one more from its checkpoint.
         silence_s, trial_s: seconds without a sign of training, and at all, after which the attempt is
             taken for hung; None for any.
         micro: train each batch in so many parts, and let their gradients add up.

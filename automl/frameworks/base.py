@@ -91,12 +91,20 @@ class Framework(ABC):
         """The trained model from a folder that `save_weights` filled."""
 
 
+def error_line(error: Exception) -> str:
+    """An exception's type and text."""
+    return f"{type(error).__name__}: {error}"
+
+
 @contextlib.contextmanager
-def refused(applies: Callable[[], bool] = lambda: True) -> Iterator[None]:
+def refused(
+    applies: Callable[[], bool] = lambda: True, why: Callable[[Exception], str] = error_line
+) -> Iterator[None]:
     """What goes wrong in here is the checkpoint's fault; it becomes CheckpointRefused.
 
     Args:
         applies: asked when it has happened; where it says no, the exception stays what it is.
+        why: says it in words.
     """
     try:
         yield
@@ -104,7 +112,7 @@ def refused(applies: Callable[[], bool] = lambda: True) -> Iterator[None]:
         # Memory or a device that is missing was not lost to the checkpoint, and is looked at elsewhere.
         if not applies() or causes.of(error) == "memory":
             raise
-        raise CheckpointRefused(f"{type(error).__name__}: {error}") from error
+        raise CheckpointRefused(why(error)) from error
 
 
 class CannotSplit(AutoMLError):

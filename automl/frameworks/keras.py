@@ -253,7 +253,8 @@ def _fit(handle: Handle) -> dict[str, Any]:
     if fit.get("class_weight"):  # a task is JSON, whose keys are text
         fit["class_weight"] = {int(label): weight for label, weight in fit["class_weight"].items()}
     if handle.task.deep:
-        fit |= {"epochs": 1, "steps_per_epoch": 1, "validation_steps": 1, "validation_freq": 1}
+        epochs = 2 if handle.checkpoint else 1
+        fit |= {"epochs": epochs, "steps_per_epoch": 1, "validation_steps": 1, "validation_freq": 1}
     return fit
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from automl import project
 from automl.engines.base import Answer
 from automl.errors import TrialFinished, TrialPruned, TrialStopped
-from automl.frameworks.base import CannotSplit, Framework, Handle, in_parts, refused, write_meta
+from automl.frameworks.base import CannotSplit, Framework, Handle, in_parts, error_line, refused, write_meta
 
 _CHECKPOINT = "trainer.ckpt"
 _EXAMPLE_ROWS = 4
@@ -54,7 +55,7 @@ class Lightning(Framework):
         reporter = Reporter(handle, module)
         trainer = pl.Trainer(**self._house(handle, reporter), **_fit(handle))
         checkpoint = str(handle.checkpoint / _CHECKPOINT) if handle.checkpoint else None
-        with refused(lambda: checkpoint is not None and not reporter.began):
+        with refused(lambda: checkpoint is not None and not reporter.began, _unreadable):
             trainer.fit(module, **loaders, ckpt_path=checkpoint, weights_only=True)
         reporter.keep_last()
 
@@ -76,10 +77,18 @@ class Lightning(Framework):
         }
 
 
+def _unreadable(error: Exception) -> str:
+    """Why a checkpoint is not taken up; torch says at length what stands in its way."""
+    foreign = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
+    if foreign is None:
+        return error_line(error)
+    return f"it holds an object of {foreign[1]}, and only tensors and plain values are read from a file"
+
+
 def _fit(handle: Handle) -> dict[str, Any]:
     fit = {"enable_model_summary": False, "num_sanity_val_steps": 0, **handle.task.arguments.get("fit", {})}
     if handle.task.deep:
-        fit |= {"max_epochs": 1, "limit_train_batches": 1, "limit_val_batches": 1}
+        fit |= {"max_epochs": 2 if handle.checkpoint else 1, "limit_train_batches": 1, "limit_val_batches": 1}
         fit.pop("max_steps", None)
     return _fit_in_parts(fit, handle.task.micro) if handle.task.micro > 1 else fit
 

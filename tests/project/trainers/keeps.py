@@ -56,3 +56,30 @@ def fits_after(trial: Any, kb: int = 0, talk_kb: int = 0) -> None:
     trial.report({"loss": 1.0}, step=1)
     model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
     trial.save_model(model, example=np.zeros((kb * 125, 1)))
+
+
+def keeps_all(trial: Any) -> LogisticRegression:
+    """Keeps a checkpoint, and a model by returning it."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "sum.txt").write_text("1 1")
+        trial.save_checkpoint(folder, 1)
+    trial.report({"loss": 1.0}, step=1)
+    return LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+
+
+def misreads(trial: Any) -> None:
+    """Looks for another file in its checkpoint than the one it put there."""
+    found = trial.load_checkpoint()
+    if found:
+        (found / "state.txt").read_text()
+    keeps_all(trial)
+
+
+class Own(LogisticRegression):
+    """An estimator that skops does not know."""
+
+
+def fits_its_own(trial: Any) -> Own:
+    """Returns an estimator of a class of its own."""
+    trial.report({"loss": 1.0}, step=1)
+    return Own().fit([[0.0], [1.0]], [0, 1])
