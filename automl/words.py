@@ -18,6 +18,26 @@ _USER_INFO = re.compile(r"(?P<head>[A-Za-z][\w+.-]*://[^/?#\s:@]*):(?:[^\s?#]*|\
 _SECRET_QUERY = re.compile(
     r"(?i)(?P<head>[?&;][\w.-]*(?:password|passwd|pwd|secret|token|access_?key|api_?key|signature|sig)=)[^&;#\s]*"
 )
+# What a terminal takes for colours.
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def in_one_line(text: str, most: int) -> str:
+    """A message of several lines in one; where it is too long, its first line and its end.
+
+    What went wrong stands in the first line or in the last, seldom between them.
+
+    Args:
+        most: so many characters at most.
+    """
+    lines = [" ".join(line.split()) for line in _COLOUR.sub("", text).splitlines()]
+    whole = " ".join(filter(None, lines))
+    if len(whole) <= most:
+        return whole
+    first = next(filter(None, lines))
+    head = first if len(first) <= most // 2 else whole[: most // 2].rstrip()
+    gap = " ... "
+    return head + gap + whole[len(head) - most + len(gap) :].lstrip()
 
 
 def near(word: Any, options: Iterable[str]) -> str | None:
