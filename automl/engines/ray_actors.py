@@ -6,14 +6,19 @@ its worker: so a decision that is put before the controller goes on is always se
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
+from ray.air.execution._internal import RayActorManager
+from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.experimental import internal_kv
+from ray.tune.execution import tune_controller
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -23,6 +28,8 @@ from automl.host import Host
 STEP_S = 1.0
 _NAMESPACE = "automl"
 _NODE_LABEL = "ray.io/node-id"
+# From the text of Ray's OutOfMemoryError.
+_LOW_ON_MEMORY = "killed due to the node running low on memory"
 _MESSAGES = "automl_messages"
 
 
@@ -77,6 +84,12 @@ class Bridge:
         except Exception as error:
             self._break(error)
 
+    def short_of_memory(self, trial_id: str) -> None:
+        """Ray ended an actor before the kernel would have had to."""
+        error = "Ray ended its worker, because the node was low on memory"
+        self.hear(trial_id, [{"kind": "ended", "outcome": "failed", "cause": "memory", "error": error}])
+        self._forget(trial_id)
+
     def lost(self, trial_id: str) -> None:
         """An actor died, or its node."""
         self.hear(trial_id, [{"kind": "ended", "outcome": "lost", "error": "its Ray actor or node died"}])
@@ -128,6 +141,26 @@ class TaskSearcher(Searcher):
         """Nothing to bring back: the ledger remembers."""
 
 
+class Actors(RayActorManager):
+    """Tune's own, which would end the whole experiment when Ray ends one actor for memory (2.60)."""
+
+    def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
+        if isinstance(exception, OutOfMemoryError):
+            exception = RayActorError(error_msg=str(exception))
+        super()._actor_task_failed(tracked_actor_task, exception)
+
+
+@contextlib.contextmanager
+def bearing_memory() -> Iterator[None]:
+    """Tune makes its manager of actors from the name that its module has for it."""
+    before = tune_controller.RayActorManager
+    tune_controller.RayActorManager = Actors  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        tune_controller.RayActorManager = before  # type: ignore[misc]
+
+
 class ReportScheduler(FIFOScheduler):
     """Tune shows it every result; the desk decides, and the actor reads the decision."""
 
@@ -138,6 +171,12 @@ class ReportScheduler(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:
         self._bridge.hear(trial.trial_id, json.loads(result[_MESSAGES]))
         return str(TrialScheduler.CONTINUE)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Comes before the searcher's `on_trial_complete`, which is not told what the error was."""
+        with contextlib.suppress(OSError):
+            if _LOW_ON_MEMORY in Path(trial.error_file or "").read_text():
+                self._bridge.short_of_memory(trial.trial_id)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict) -> None:
         """Tune keeps running averages of every ended trial, some 40 KB each; nobody asks for them."""

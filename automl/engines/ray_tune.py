@@ -108,12 +108,12 @@ class RayTune(Engine):
             return
         from ray import tune
 
-        from automl.engines.ray_actors import Attempt, Bridge, ReportScheduler, TaskSearcher, placement
+        from automl.engines import ray_actors as ours
 
         cpus, gpus = desk.cpus, desk.gpus
-        bridge = Bridge(desk, self._key, lambda nodes: self._avoidable(nodes, cpus, gpus))
+        bridge = ours.Bridge(desk, self._key, lambda nodes: self._avoidable(nodes, cpus, gpus))
         trainable = tune.with_resources(
-            Attempt, lambda config: placement(cpus, gpus, config.get("avoid", ()))
+            ours.Attempt, lambda config: ours.placement(cpus, gpus, config.get("avoid", ()))
         )
         with scratch.folder("tune") as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -121,8 +121,8 @@ class RayTune(Engine):
                 trainable,
                 param_space={"control": self._key, "root": self._root},
                 tune_config=tune.TuneConfig(
-                    search_alg=TaskSearcher(bridge),
-                    scheduler=ReportScheduler(bridge),
+                    search_alg=ours.TaskSearcher(bridge),
+                    scheduler=ours.ReportScheduler(bridge),
                     num_samples=-1,
                     reuse_actors=True,
                     trial_name_creator=lambda trial: trial.trial_id,
@@ -137,7 +137,8 @@ class RayTune(Engine):
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 ),
             )
-            tuner.fit()
+            with ours.bearing_memory():
+                tuner.fit()
         if bridge.error:
             raise bridge.error
 
