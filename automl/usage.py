@@ -33,7 +33,8 @@ def measure(gpu_bytes: int = 0) -> dict[str, int]:
     held = {"gpu_bytes": gpu_bytes, "threads": threading.active_count()}
     process = psutil.Process()
     with contextlib.suppress(psutil.Error, OSError):
-        held["memory_bytes"] = process.memory_full_info().uss
+        memory = process.memory_info()  # its own pages; what it maps of files comes and goes
+        held["memory_bytes"] = memory.rss - getattr(memory, "shared", 0)
         held["threads"] = process.num_threads()
         held["files"] = process.num_fds()
         held["processes"] = _children()

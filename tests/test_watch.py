@@ -11,9 +11,11 @@ from typing import Any
 import psutil
 import pytest
 
+import automl
 from automl import usage, watch
 from automl.engines.base import Answer, Message, Task
 from automl.host import Host
+from automl.run import run
 
 ROOT = Path(__file__).parent / "project"
 PATIENCE_S = 60.0
@@ -110,8 +112,12 @@ def test_a_pause_of_everything_is_no_silence(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("framework", ["lightning", "keras"])
-def test_an_epoch_longer_than_the_silence_is_no_hang(host: Host, tmp_path: Path, framework: str) -> None:
-    slow, home = {"sleep_s": 0.8}, f"trainers.{'tiny' if framework == 'lightning' else 'slow'}_{framework}"
+def test_batches_are_a_sign_of_life_that_no_desk_hears_of(
+    host: Host, tmp_path: Path, framework: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr(watch.Watch, "hear", lambda self, kind: heard.append(kind))
+    slow, home = {"sleep_s": 0.6}, f"trainers.{'tiny' if framework == 'lightning' else 'slow'}_{framework}"
     words: dict[str, Any] = {
         "lightning": {
             "model": f"{home}:TinyNet",
@@ -125,10 +131,13 @@ def test_an_epoch_longer_than_the_silence_is_no_hang(host: Host, tmp_path: Path,
         },
     }[framework]
     objective = {"metric": "val_loss", "direction": "minimize", "value": "last"}
-    task = a_task(tmp_path, "", framework=framework, objectives=(objective,), silence_s=2.5, **words)
+    task = a_task(tmp_path, "", framework=framework, objectives=(objective,), silence_s=8.0, **words)
     messages = drive(host, task)
     assert messages[-1]["outcome"] == "complete"
-    assert {message["kind"] for message in messages} == {"started", "report", "checkpointed", "ended"}
+    assert "pulse" not in {message["kind"] for message in messages}
+    # The first is said before the first batch, the others at most every two seconds, of which four hold
+    # a limit of eight.
+    assert 2 <= heard[: heard.index("report")].count("pulse") <= 10
 
 
 def test_a_leak_of_50_mb_a_trial_stays_in_bounds_over_100_trials(host: Host, tmp_path: Path) -> None:
@@ -171,3 +180,23 @@ def test_what_counts_as_grown() -> None:
     measured = usage.measure()
     assert measured["memory_bytes"] > 1 << 20
     assert measured["files"] >= len(os.listdir("/proc/self/fd")) - 1
+
+
+def test_a_search_retries_a_hang(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.delenv("AUTOML_LEDGER", raising=False)
+    search = automl.Search(
+        name="hung",
+        objective=automl.Objective("loss", "minimize"),
+        trainer=automl.Trainer("function", "trainers.tiny_function:hangs"),
+        space={"model.x": automl.Float(-1.0, 1.0), "model.once_in": str(tmp_path), "model.at": 2},
+        budget=automl.Budget(trials=2),
+        timeout={"silence": "1s"},
+        tracking=False,
+    )
+    trials = run(search, "local").history.trials.values()
+    for trial in trials:
+        assert str(trial.state) == "COMPLETE"
+        assert [attempt.cause for attempt in trial.attempts] == ["hang", None]
+        assert "tiny_function.py" in (trial.attempts[0].error or "")
+        assert [report.step for report in trial.reports] == [1, 2, 3]

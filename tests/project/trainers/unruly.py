@@ -34,7 +34,7 @@ def family(trial: Any, x: float, mark: int, steps: int = 2, sleep: float = 0.0) 
 
 def leaks(trial: Any, x: float, megabytes: int = 50) -> None:
     """Keeps so much for ever; reports what its process holds as `resident`."""
-    _KEPT.append(bytearray(os.urandom(1) * (megabytes << 20)))
+    _KEPT.append(os.urandom(1) * (megabytes << 20))
     with open("/proc/self/statm") as file:
         resident = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     trial.report({"loss": x**2, "resident": resident, "pid": os.getpid()}, step=1)
