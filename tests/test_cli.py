@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -508,3 +509,17 @@ def test_doctor_names_what_is_broken_with_its_mend(tmp_path: Path) -> None:
     ):
         assert any(name in line and mend in line for line in bad), (name, bad)
     assert "secret" not in done.stdout + done.stderr
+
+
+def test_an_address_that_nobody_listens_at_is_said_at_once(tmp_path: Path) -> None:
+    root = Path(shutil.copytree(PROJECT, tmp_path / "project"))
+    with socket.socket() as taken:  # bound, and nobody listens: no other process gets the port meanwhile
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        for way, more in ((["--address", address], {}), ([], {"RAY_ADDRESS": address})):
+            done = automl("search", QUADRATIC, *way, cwd=root, **more)
+            assert done.returncode == 2
+            assert f"address: no Ray cluster answers at {address}: " in done.stderr + done.stdout
+            assert "Connection refused" in done.stderr + done.stdout
+            assert "leave --address and RAY_ADDRESS away" in done.stderr + done.stdout
+    assert not (root / "automl.db").exists()

@@ -20,13 +20,15 @@ import numpy as np
 import optuna
 import pytest
 from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
 from automl.events import Event
 from automl.ledger import Ledger
+from automl.results import Trial
 from automl.trackers.base import Follower, Plan
 from automl.trackers.picture import label
-from automl.trackers.registry import beats
+from automl.trackers.registry import Published, _champion, beats
 
 OBJECTIVES = [{"metric": "val_accuracy", "direction": "maximize"}]
 SPEC = {
@@ -517,6 +519,38 @@ def test_the_champion_moves_only_to_a_better_model(
     assert answer("models:/net/2") == 0.8
     tags = client.get_model_version_by_alias("net", "champion").tags
     assert (tags["automl.value"], tags["automl.metric"]) == ("0.95", "val_accuracy")
+
+
+class Beaten(MlflowClient):
+    """A client whose search is overtaken just before it sets an alias."""
+
+    overtake: Callable[[], object] | None = None
+
+    def set_registered_model_alias(self, *words: Any) -> None:
+        overtake, self.overtake = self.overtake, None
+        if overtake:
+            overtake()
+        super().set_registered_model_alias(*words)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.9, 0.8), (0.8, 0.9)])
+def test_of_two_searches_that_end_together_the_better_has_the_champion(
+    root: Path, first: float, second: float
+) -> None:
+    client = Beaten(f"sqlite:///{root / 'mlflow.db'}")
+    client.create_registered_model("net")
+
+    def made(value: float) -> tuple[Published, ModelVersion]:
+        trial = Trial(0, {}, "trainer", "sampler", "tpe", T0, values=[value])
+        winner = Published("digits", "id", trial, OBJECTIVES, root)
+        return winner, client.create_model_version("net", str(root), tags=winner.tags)
+
+    (one, his), (other, hers) = made(first), made(second)
+    champion = []
+    client.overtake = lambda: champion.append(_champion(client, one, his, "net"))
+    champion.append(_champion(client, other, hers, "net"))
+    assert client.get_model_version_by_alias("net", "champion").tags["automl.value"] == "0.9"
+    assert champion[1] == (second == 0.9)
 
 
 def test_a_model_is_logged_and_registered_once_however_often_it_is_replayed(

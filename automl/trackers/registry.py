@@ -24,6 +24,8 @@ from automl.trackers.picture import finite_metrics
 
 CHAMPION = "champion"
 READY: Literal["READY"] = "READY"
+# Versions made within so long may not have seen each other when they chose the champion.
+TOGETHER_MS = 60_000
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,23 @@ def _champion(client: MlflowClient, winner: Published, version: ModelVersion, re
     if current is not None and not beats(winner.tags, current.tags):
         return False
     client.set_registered_model_alias(register, CHAMPION, version.version)
-    return True
+    return not _yields(client, version, register)
+
+
+def _yields(client: MlflowClient, version: ModelVersion, register: str) -> bool:
+    """Hands the alias on to a better version that was made at the same time; whether there is one.
+
+    MLflow has no compare-and-set: two searches that end together both find the champion of before.
+    Each version is there before its search looks, so whoever looks last sees both.
+    """
+    best = version
+    for rival in client.search_model_versions(f"name = '{register}'"):
+        apart_ms = abs(int(rival.creation_timestamp) - int(version.creation_timestamp))
+        if apart_ms < TOGETHER_MS and beats(rival.tags, best.tags):
+            best = rival
+    if best is not version:
+        client.set_registered_model_alias(register, CHAMPION, best.version)
+    return best is not version
 
 
 def beats(tags: Mapping[str, str], others: Mapping[str, str]) -> bool:
