@@ -134,10 +134,14 @@ class Host:
         failed = {"error": {"part": "model", "text": text}, "model": None, "data": None, "fit": None}
         return dict.fromkeys(trainers, failed)
 
-    def close(self) -> None:
-        """End every worker and everything that they started."""
+    def leave(self) -> None:
+        """Begin to end every worker; `close` waits for that."""
         for worker in self._workers.values():
             worker.leave()
+
+    def close(self) -> None:
+        """End every worker and everything that they started."""
+        self.leave()
         self._drop_all()
         self._busy = None
         shutil.rmtree(self._scratch, ignore_errors=True)

@@ -23,6 +23,9 @@ BOUNDS: dict[str, tuple[int, float, str]] = {
     "processes": (16, 0.0, "child processes"),
 }
 
+# A process whose GPUs are in error runs nothing on them any more.
+BROKEN = "broken"
+
 
 def measure(gpu_bytes: int = 0) -> dict[str, int]:
     """What this process holds now, by the names of `BOUNDS`.
@@ -48,6 +51,8 @@ def outgrown(first: Mapping[str, int], now: Mapping[str, int]) -> str | None:
         first: what the worker held after its first trial.
         now: what it holds.
     """
+    if now.get(BROKEN):
+        return "its GPU is in error"
     for name, (least, share, words) in BOUNDS.items():
         before, after = first.get(name, 0), now.get(name, 0)
         if after - before > max(least, share * before):

@@ -137,12 +137,17 @@ class Worker:
         if usage.outgrown(self._held, now):
             gc.collect()
             if self._framework:
-                self._framework.release()
+                with contextlib.suppress(Exception):  # that of a GPU in error
+                    self._framework.release()
             now = self._measured()
         return now
 
     def _measured(self) -> dict[str, int]:
-        return usage.measure(self._framework.gpu_bytes() if self._framework else 0)
+        """Never raises: the trial has ended already, and how it ended is still to be told."""
+        try:
+            return usage.measure(self._framework.gpu_bytes() if self._framework else 0)
+        except Exception:  # a vendor's own
+            return {usage.BROKEN: 1}
 
     def _attempt(self, task: Task, files: TrialFolder) -> dict[str, Any]:
         resume = Resume(task, files, self._scratch)

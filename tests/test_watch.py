@@ -81,6 +81,11 @@ def test_an_attempt_past_its_time_is_killed_though_it_reports(host: Host, tmp_pa
     assert len(messages) > 3
 
 
+def test_a_callable_says_between_reports_that_it_lives(host: Host, tmp_path: Path) -> None:
+    ended = drive(host, a_task(tmp_path, "slow_step", silence_s=1.5))[-1]
+    assert (ended["outcome"], ended.get("error")) == ("complete", None)
+
+
 def test_waiting_for_the_driver_is_no_silence(host: Host, tmp_path: Path) -> None:
     def away(report: Message) -> None:
         until_s = time.monotonic() + 2.0
@@ -177,6 +182,7 @@ def test_what_counts_as_grown() -> None:
     assert usage.outgrown(held, {**held, "memory_bytes": 5 << 30}) is None
     assert usage.outgrown(held, {**held, "memory_bytes": 7 << 30}) == "memory grew from 4096 MiB to 7168 MiB"
     assert usage.outgrown(held, {**held, "threads": 75}) == "threads grew from 10 to 75"
+    assert usage.outgrown({usage.BROKEN: 1}, {usage.BROKEN: 1}) == "its GPU is in error"
     measured = usage.measure()
     assert measured["memory_bytes"] > 1 << 20
     assert measured["files"] >= len(os.listdir("/proc/self/fd")) - 1

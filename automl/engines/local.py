@@ -57,6 +57,8 @@ class Local(Engine):
 
     def close(self) -> None:
         for host in self._hosts.values():
+            host.leave()
+        for host in self._hosts.values():
             host.close()
         self._hosts.clear()
         self._running.clear()

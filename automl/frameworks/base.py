@@ -64,7 +64,7 @@ class Framework(ABC):
         """Import the vendor and bind it to the CPUs and GPUs that were allocated."""
 
     def gpu_bytes(self) -> int:
-        """What this process holds of GPU memory, caches included."""
+        """What this process holds of GPU memory, caches included. Raises where its GPUs are in error."""
         return 0
 
     def release(self) -> None:  # noqa: B027 - most have nothing to give back

@@ -59,6 +59,14 @@ class Trial:
         if answer is Answer.STOP:
             raise TrialStopped
 
+    def pulse(self) -> None:
+        """Between two reports that are far apart: says that the trial is not hung. Costs nothing.
+
+        Raises:
+            TrialStopped: a stop has waited too long for the next report; let it pass.
+        """
+        self._handle.leave_if_told()
+
     def load_checkpoint(self) -> Path | None:
         """The folder that an earlier attempt saved last, or None."""
         return self._handle.checkpoint

@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from automl import project
 from automl.engines.base import Answer
 from automl.errors import TrialFinished, TrialPruned, TrialStopped
-from automl.frameworks.base import CannotSplit, Framework, Handle, in_parts, error_line, refused, write_meta
+from automl.frameworks.base import CannotSplit, Framework, Handle, error_line, in_parts, refused, write_meta
 
 _CHECKPOINT = "trainer.ckpt"
 _EXAMPLE_ROWS = 4
@@ -33,10 +33,14 @@ class Lightning(Framework):
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 
     def gpu_bytes(self) -> int:
+        if not torch.cuda.is_initialized():
+            return 0
+        torch.cuda.synchronize()  # raises what a kernel did wrong: no later one of this process will run
         return sum(torch.cuda.memory_reserved(each) for each in range(torch.cuda.device_count()))
 
     def release(self) -> None:
-        torch.cuda.empty_cache()
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
 
     def seed(self, seed: int) -> None:
         pl.seed_everything(seed, workers=True, verbose=False)

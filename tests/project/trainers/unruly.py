@@ -71,6 +71,14 @@ def stuck(trial: Any, x: float, steps: int = 1) -> None:
     lock.acquire()
 
 
+def slow_step(trial: Any, x: float, sleep: float = 0.2, count: int = 20) -> None:
+    """Reports once, after many small waits; says in between that it lives."""
+    for _ in range(count):
+        time.sleep(sleep)
+        trial.pulse()
+    trial.report({"loss": x**2}, step=1)
+
+
 def never_ready(trial: Any, x: float, sleep: float = 0.05) -> None:
     """Reports for ever."""
     while True:
