@@ -11,7 +11,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from automl import retries
@@ -23,6 +23,9 @@ from automl.ledger import Lease
 from automl.results import History, Trial, objective_value
 from automl.search import Objective, Search
 from automl.sweep import Sweep
+
+# Facts that say how long their driver has been alive: budget.time and the length of attempts.
+_TIMED = ("started", "reported", "ended")
 
 Watch = Callable[[Event], None]
 
@@ -85,7 +88,7 @@ class Desk:
 
     def _recall(self) -> None:
         """What the ended trials mean for this run; it may be over before it begins."""
-        ended = sorted(self.history.of_state(*FINAL), key=lambda t: t.ended_s or 0.0)
+        ended = sorted(self.history.of_state(*FINAL), key=lambda t: t.ended_nth)
         for trial in ended:
             self._goals.note(trial)
             if self._goals.reached_by(trial):
@@ -342,10 +345,20 @@ class Desk:
         if not self._writing:
             raise KeyboardInterrupt
 
+    @property
+    def session_s(self) -> float:
+        """Seconds that this driver was alive, by a count that no change of the clock can shift."""
+        return round(time.monotonic() - self._begun_s, 3)
+
+    def _timed(self, event: Event) -> Event:
+        if event.kind not in _TIMED:
+            return event
+        return replace(event, data={**event.data, "alive_s": self.session_s})
+
     def _append(self, *events: Event) -> None:
         self._writing = True
         try:
-            for event in self._lease.append(events):
+            for event in self._lease.append([self._timed(event) for event in events]):
                 self.history.apply(event)
                 if event.kind == "ended" and event.trial is not None:
                     self._nodes.hear(self.history.trials[event.trial].attempts[-1])
@@ -362,7 +375,8 @@ def _swept(history: History) -> bool:
     if len(drivers) < 2:
         return True
     before, now = drivers
-    return before.closed is not None and before.data.get("spec") == now.data.get("spec")
+    orderly = before.closed is not None and before.closed.get("state") != "LOST"
+    return orderly and before.data.get("spec") == now.data.get("spec")
 
 
 def trial_seed(seed: int, number: int) -> int:

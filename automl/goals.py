@@ -57,7 +57,7 @@ class Goals:
 
     def hopeless(self, ended: Sequence[Trial]) -> str | None:
         """Why there is a reason, and not bad luck, when the first trials all failed; see `retries`."""
-        in_order = sorted(ended, key=lambda trial: trial.ended_s or 0.0)
+        in_order = sorted(ended, key=lambda trial: trial.ended_nth)
         return retries.give_up(in_order, self._budget.failures)
 
     def _costs(self, values: Sequence[float]) -> list[float]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from automl.events import Event, State, iso, move
+from automl.events import FINAL, Event, State, iso, move
 
 
 @dataclass(slots=True)
@@ -36,6 +36,9 @@ class Attempt:
     cause: str | None = None
     code: str | None = None
     resumed_step: int = 0
+    session: int = 0  # of which driver: its place among the sessions
+    alive_s: float | None = None  # how long that driver had been alive when this began
+    spent_s: float | None = None
     node_id: str = ""
     place: str | None = None
 
@@ -68,6 +71,7 @@ class Trial:
     error: str | None = None
     reason: str | None = None
     ended_s: float | None = None
+    ended_nth: int = 0  # 1 for the first trial that ended
 
     @property
     def started_s(self) -> float | None:
@@ -76,7 +80,7 @@ class Trial:
     @property
     def seconds(self) -> float | None:
         """Seconds that its attempts ran, summed; of those that ended."""
-        spent = [a.ended_s - a.started_s for a in self.attempts if a.ended_s is not None]
+        spent = [a.spent_s for a in self.attempts if a.spent_s is not None]
         return round(sum(spent), 3) if spent else None
 
     def failures(self, cause: str) -> int:
@@ -92,11 +96,15 @@ class Session:
     opened_s: float
     last_s: float
     closed: dict[str, Any] | None = None
+    alive_s: float | None = None
 
     @property
     def seconds(self) -> float:
-        """How long this driver was alive, as far as the ledger knows."""
-        return self.last_s - self.opened_s
+        """How long this driver was alive, as far as the ledger knows.
+
+        By the driver's own count; an earlier version wrote none, and its clock may have been set since.
+        """
+        return self.last_s - self.opened_s if self.alive_s is None else self.alive_s
 
 
 class History:
@@ -117,7 +125,14 @@ class History:
         getattr(self, f"_{event.kind}")(event)
         self.n = max(self.n, event.n)
         if self.sessions:
-            self.sessions[-1].last_s = max(self.sessions[-1].last_s, event.time_s)
+            self._note_time(event)
+
+    def _note_time(self, event: Event) -> None:
+        session = self.sessions[-1]
+        session.last_s = max(session.last_s, event.time_s)
+        alive_s = event.data.get("alive_s")
+        if alive_s is not None:
+            session.alive_s = max(session.alive_s or 0.0, alive_s)
 
     @property
     def spec(self) -> Mapping[str, Any] | None:
@@ -185,6 +200,8 @@ class History:
                 event.time_s,
                 code=data.get("code"),
                 resumed_step=data.get("resumed_step", 0),
+                session=len(self.sessions) - 1,
+                alive_s=data.get("alive_s"),
                 node_id=data.get("node_id", ""),
             )
         )
@@ -206,12 +223,22 @@ class History:
         trial, data = self._trial(event), event.data
         attempt = trial.attempts[-1]
         attempt.outcome, attempt.ended_s = data["outcome"], event.time_s
+        attempt.spent_s = self._spent_s(attempt, event)
         attempt.error, attempt.cause = data.get("error"), data.get("cause")
         attempt.place = data.get("place")
         trial.micro = data.get("micro", trial.micro)
         trial.weights = data.get("weights") or trial.weights
         if data.get("again"):
             self._move(trial, State.WAITING)
+
+    def _spent_s(self, attempt: Attempt, event: Event) -> float:
+        """How long an attempt took: by its driver's count, which no change of the clock can shift."""
+        ended_s, mine = event.data.get("alive_s"), attempt.session == len(self.sessions) - 1
+        if mine and ended_s is not None and attempt.alive_s is not None:
+            return float(max(0.0, ended_s - attempt.alive_s))
+        # What the next driver wrote for one that died ends when that one was last heard of.
+        last_s = event.time_s if mine else min(event.time_s, self.sessions[attempt.session].last_s)
+        return max(0.0, last_s - attempt.started_s)
 
     def _finished(self, event: Event) -> None:
         trial, data = self._trial(event), event.data
@@ -220,6 +247,7 @@ class History:
         trial.step = data.get("step")
         trial.error, trial.reason = data.get("error"), data.get("reason")
         trial.ended_s = event.time_s
+        trial.ended_nth = sum(self.counts[state] for state in FINAL)
 
     def _published(self, event: Event) -> None:
         before = self.published or {}

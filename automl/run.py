@@ -207,18 +207,22 @@ class _Driver:
         with contextlib.suppress(LedgerError):
             self._desk.stop("FAILED", f"{type(error).__name__}: {error}")
             ending = self._desk.conclude()
-            self._append(Event("closed", data={"state": ending.state, "reason": ending.reason}))
+            self._append(self._closed(ending.state, ending.reason))
 
     def _close(self) -> Outcome:
         ending = self._desk.conclude()
         if self._signal is None:
             self._unless_interrupted(self._publish)
-        self._append(Event("closed", data={"state": ending.state, "reason": ending.reason}))
+        self._append(self._closed(ending.state, ending.reason))
         self._unless_interrupted(self._settle)
         waiting = self._lease.waiting
         if not waiting:
             self._unless_interrupted(self._catch_up)
         return Outcome(self._plan, self.history, ending.state, ending.reason, self._signal, waiting)
+
+    def _closed(self, state: str, reason: str) -> Event:
+        data = {"state": state, "reason": reason, "alive_s": self._desk.session_s}
+        return Event("closed", data=data)
 
     def _unless_interrupted(self, act: Callable[[], None]) -> None:
         """Packing and catching up take a while and lose nothing: a signal skips what is left of them."""

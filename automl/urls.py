@@ -48,7 +48,10 @@ def tracking_fault(url: str, where: str = "tracking.uri") -> Fault | None:
 
 
 def storage_fault(url: str, where: str = "storage") -> Fault | None:
-    """What is visibly wrong with a storage URL: a scheme with too few slashes."""
+    """What is visibly wrong with a storage URL: too few slashes, or a place that only one process has."""
+    if url.startswith("memory://"):
+        what = "memory:// lives in one process, a search in several"
+        return Fault(where, what, "Name a folder: runs, or an object store: s3://BUCKET/runs")
     found = re.match(r"([a-z][a-z0-9+]+):/(?!/)(.*)", url)
     if found is None:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -316,3 +317,60 @@ def test_show_has_a_front_for_several_objectives_and_the_published_model_with_it
 def test_show_of_a_search_without_a_driver_is_empty_but_whole() -> None:
     shown = show(History("digits"), driver_alive=False)
     assert (shown["state"], shown["objectives"], shown["best"], shown["trials"]) == ("LOST", [], None, [])
+
+
+# --- clocks that are set while a search runs -------------------------------------------------
+
+DAY_S = 86400.0
+# Two drivers; the clock is set back by a day in the first one's life, and forward in the second's.
+JUMPS = [
+    (0.0, OPENED, None),
+    (1.0, ("asked", 0), None),
+    (2.0, ("started", 0, 1, {}), 2.0),
+    (12.0 - DAY_S, reported(0, 1, 1, 0.5), 12.0),
+    (22.0 - DAY_S, ended(0, 1, "stopped", again=True), 22.0),
+    (23.0 - DAY_S, ("closed", None, None, {"state": "STOPPED", "reason": "SIGINT"}), 23.0),
+    (30.0 - DAY_S, OPENED, None),
+    (31.0 - DAY_S, ("started", 0, 2, {}), 1.0),
+    (40.0 + DAY_S, reported(0, 2, 2, 0.6), 10.0),
+    (45.0 + DAY_S, ended(0, 2, "complete"), 15.0),
+    (45.0 + DAY_S, finished(0, "COMPLETE", values=[0.6]), None),
+]
+
+
+def jumping(counts: bool) -> History:
+    """The story above, as a driver writes it today, or as one without a count of its own did."""
+    events = []
+    for n, (time_s, fact, alive_s) in enumerate(JUMPS, start=1):
+        event = _event(n, *fact)
+        told = {"alive_s": alive_s} if counts and alive_s is not None else {}
+        events.append(replace(event, time_s=T0 + time_s, data={**event.data, **told}))
+    return History("digits", events)
+
+
+def test_a_clock_that_is_set_costs_a_search_none_of_its_time() -> None:
+    history = jumping(counts=True)
+    assert [session.seconds for session in history.sessions] == [23.0, 15.0]
+    assert history.alive_s == 38.0
+    assert history.trials[0].seconds == 20.0 + 14.0
+
+
+def test_without_a_drivers_own_count_no_span_is_negative() -> None:
+    history = jumping(counts=False)
+    assert history.sessions[0].seconds == 2.0
+    assert history.alive_s >= 0
+    assert history.trials[0].attempts[0].spent_s == 0.0
+
+
+def test_trials_end_in_the_order_of_the_ledger_whatever_the_clock_said() -> None:
+    facts = [("asked", n) for n in (0, 1)] + [finished(n, "FAILED") for n in (1, 0)]
+    events = [_event(n, *fact) for n, fact in enumerate([OPENED, *facts], start=1)]
+    history = History("digits", [*events[:-1], replace(events[-1], time_s=T0 - DAY_S)])
+    assert [history.trials[n].ended_nth for n in (0, 1)] == [2, 1]
+
+
+def test_an_attempt_of_a_driver_that_died_ends_when_it_was_last_heard_of() -> None:
+    facts = [OPENED, ("asked", 0), ("started", 0, 1, {}), reported(0, 1, 1, 0.5), OPENED]
+    events = [_event(n, *fact) for n, fact in enumerate([*facts, ended(0, 1, "lost", again=True)], start=1)]
+    week = [*events[:4], *(replace(event, time_s=event.time_s + 7 * DAY_S) for event in events[4:])]
+    assert History("digits", week).trials[0].seconds == 1.0

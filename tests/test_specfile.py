@@ -201,6 +201,7 @@ ADDED = [
     ("timeout: {silense: 1h}", "1:11 timeout.silense: unknown key"),
     ("timeout: 1h", "1:10 timeout: '1h' is not a mapping"),
     ("storage: 's3:/b'", "1:10 storage: one slash after s3:"),
+    ("storage: memory://runs", "1:10 storage: memory:// lives in one process, a search in several"),
     ("ledger: sqlite://a.db", "1:9 ledger: sqlite://a.db needs three slashes"),
     ("ledger: sqlite:///", "1:9 ledger: sqlite:/// keeps nothing once the process ends"),
     ("ledger: 'mysql://u:secret@h/d'", "1:9 ledger: mysql:// is none that can be used here"),
