@@ -65,7 +65,7 @@ def parent_of(pid: int) -> int | None:
 def runs(process: psutil.Process, module: str) -> bool:
     with contextlib.suppress(psutil.Error):
         words = process.cmdline()
-        return words[1:3] == ["-m", module] and process.status() != psutil.STATUS_ZOMBIE
+        return module in words[1:4] and process.status() != psutil.STATUS_ZOMBIE
     return False
 
 

@@ -19,7 +19,7 @@ def test_killed_drivers_and_workers_lose_nothing_and_double_nothing(tmp_path: Pa
 def test_neither_does_a_database_or_a_tracking_server_that_dies(tmp_path: Path) -> None:
     with served(tmp_path) as stage:
         verdict = play(stage, Plan("short-served", seed=5, kills=6, trials=24), tmp_path / "round")
-    assert {"postgres", "mlflow"} <= {kill.kind for kill in verdict.kills}
+    assert {"postgres", "mlflow", "tracker"} <= {kill.kind for kill in verdict.kills}
     assert verdict.violations == []
 
 

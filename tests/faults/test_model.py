@@ -227,6 +227,7 @@ class House(RuleBasedStateMachine):
         trial = self.model.trials[task.trial]
         assert task.attempt == self.model.given(task.trial)
         assert (task.checkpoint, task.step) == (_path(trial.checkpoint), trial.checkpoint)
+        assert (task.reported, task.micro) == (trial.step, 2 if "memory" in trial.causes else 1)
         self.tasks[task.trial] = task
 
     @precondition(lambda self: self.tasks)
