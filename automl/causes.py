@@ -111,7 +111,8 @@ def place_of(error: BaseException) -> str | None:
     if "StorageError" in _types(error):
         return None
     frames = [f"{f.filename}:{f.lineno}:{f.name}" for f in traceback.extract_tb(error.__traceback__)]
-    text = "\n".join([type(error).__name__, *frames])
+    # Each line once: how deep a recursion went, or how often one object was raised, is no other fault.
+    text = "\n".join([type(error).__name__, *dict.fromkeys(frames)])
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 

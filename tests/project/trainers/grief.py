@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -146,3 +147,12 @@ HOW: dict[str, Exception] = {
     "cuda": RuntimeError("CUDA error: an illegal memory access was encountered"),
     "code": ValueError("shapes (3,) and (4,) differ"),
 }
+
+
+def hogs(trial: Any, bytes_: int, x: float = 0.0, micro_batches: int = 1) -> None:
+    """Takes so much memory, or next to none in parts, and holds it for a while."""
+    held = bytearray(bytes_ if micro_batches == 1 else 1)
+    held[::4096] = b"x" * len(held[::4096])
+    for _ in range(100 if micro_batches == 1 else 0):
+        time.sleep(0.1)
+    trial.report({"loss": x**2})
