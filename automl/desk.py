@@ -376,6 +376,7 @@ def _swept(history: History) -> bool:
         return True
     before, now = drivers
     orderly = before.closed is not None and before.closed.get("state") != "LOST"
+    orderly = orderly and (before.closed or {}).get("swept", True)
     return orderly and before.data.get("spec") == now.data.get("spec")
 
 

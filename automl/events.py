@@ -24,7 +24,7 @@ An event is one fact about a search, JSON all through. The kinds and their `data
 | finished | n | - | state (COMPLETE, PRUNED, FAILED), values, step, error, reason |
 | published | n | - | path (a verified MLflow model folder), model (URI, once it is logged), error |
 | closed | - | - | the driver ended: state (ENDED, STOPPED, FAILED; LOST: it died, and fsck wrote it), |
-|        |   |   | reason |
+|        |   |   | reason, swept (bool: false where files had to stay, as the ledger was away) |
 
 started, reported, ended and closed also carry `alive_s`: seconds that their driver had been alive, by a
 count that no change of the clock can shift.

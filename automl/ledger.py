@@ -60,17 +60,22 @@ class Ledger:
         with self._translated(), self._reader.begin() as db:
             return list(db.scalars(sa.select(schema.searches.c.name).order_by(schema.searches.c.id)))
 
-    def events(self, name: str, after: int = 0) -> Iterator[Event]:
+    def events(self, name: str, after: int = 0, tolerant: bool = False) -> Iterator[Event]:
         """The events of a search in order, from after position `after`.
+
+        Args:
+            name: the search.
+            after: the position before the first.
+            tolerant: data that cannot be read stands under `garbled` in place of raising ValueError.
 
         Raises:
             NoSuchSearch: with the names that there are.
         """
         with self._translated(), self._reader.begin() as db:
             key = self._key(db, name)
-        return self._pages(key, after)
+        return self._pages(key, after, tolerant)
 
-    def _pages(self, key: int, after: int) -> Iterator[Event]:
+    def _pages(self, key: int, after: int, tolerant: bool) -> Iterator[Event]:
         query = (
             sa.select(schema.events)
             .where(schema.events.c.search_id == key)
@@ -81,7 +86,7 @@ class Ledger:
             with self._translated(), self._reader.begin() as db:
                 rows = db.execute(query.where(schema.events.c.n > after)).all()
             for row in rows:
-                yield schema.event(row)
+                yield schema.event(row, tolerant)
             if len(rows) < PAGE:
                 return
             after = rows[-1].n

@@ -152,8 +152,15 @@ def _readable(book: Ledger, name: str) -> dict[str, Any]:
     except LedgerAway:
         raise
     except LedgerError as error:
-        nothing: dict[str, Any] = {"objectives": [], "counts": {}, "best": None, "created": None, "age_s": None}
-        return {"name": name, "state": "UNREADABLE", "reason": str(error), **nothing}
+        nothing = dict.fromkeys(("best", "created", "age_s"))
+        return {
+            "name": name,
+            "state": "UNREADABLE",
+            "reason": str(error),
+            "objectives": [],
+            "counts": {},
+            **nothing,
+        }
 
 
 def _listed(found: Found) -> dict[str, Any]:

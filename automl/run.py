@@ -15,7 +15,16 @@ from typing import Any, Protocol
 
 from automl import project, spool, storage
 from automl.engines.base import Engine
-from automl.errors import ChangedSearch, Fault, InputError, LeaseLost, LedgerError, StorageError, WorkerError
+from automl.errors import (
+    BrokenFolder,
+    ChangedSearch,
+    Fault,
+    InputError,
+    LeaseLost,
+    LedgerError,
+    StorageError,
+    WorkerError,
+)
 from automl.events import Event, State
 from automl.host import Host
 from automl.ledger import Lease, Ledger
@@ -222,7 +231,8 @@ class _Driver:
 
     def _closed(self, state: str, reason: str) -> Event:
         data = {"state": state, "reason": reason, "alive_s": self._desk.session_s}
-        return Event("closed", data=data)
+        # What ended while the ledger is away is not swept yet, and may never be by this driver.
+        return Event("closed", data={**data, "swept": False} if self._lease.away else data)
 
     def _unless_interrupted(self, act: Callable[[], None]) -> None:
         """Packing and catching up take a while and lose nothing: a signal skips what is left of them."""
@@ -349,7 +359,10 @@ class _Driver:
             data["path"] = self._package(winner)
         except (WorkerError, StorageError) as error:
             data["error"] = str(error)
-            self._view.say(f"trial {winner.number} is the best, but its model cannot be published: {error}")
+            if isinstance(error, BrokenFolder):
+                data["error"] += ". To train it anew, put its parameters into start_with of another search"
+            why = f"its model cannot be published: {data['error']}"
+            self._view.say(f"trial {winner.number} is the best, but {why}")
         self._append(Event("published", winner.number, None, data))
 
     def _package(self, winner: Trial) -> str:
@@ -363,17 +376,22 @@ class _Driver:
             raise StorageError(f"trial {winner.number} kept no weights; {mend}")
         self._view.say(f"packing the model of trial {winner.number}")
         out = self._plan.root / "runs" if storage.is_remote(self._plan.storage) else Path(self._plan.storage)
+        weights = storage.fetch(winner.weights, out)
         order = Order(
             framework=trainer.framework,
             root=str(self._plan.root),
             model=trainer.model,
             arguments=arguments,
-            weights=str(storage.fetch(winner.weights, Path(out))),
+            weights=str(weights),
             out=str(out / search.name / "model"),
             values=winner.values or (),
             trial=winner.number,
         )
-        return publish(order).path
+        try:
+            return publish(order).path
+        finally:
+            if storage.is_remote(self._plan.storage):
+                storage.remove(str(weights))  # the copy that was fetched
 
     def _settle(self) -> None:
         """Give the ledger's database some time to come back, if it is away."""

@@ -101,9 +101,15 @@ def row(event: Event) -> dict[str, Any]:
     }
 
 
-def event(found: Any) -> Event:
-    """A row of the table as the event that it holds."""
-    return Event(found.kind, found.trial, found.attempt, json.loads(found.data), found.time_s, found.n)
+def event(found: Any, tolerant: bool = False) -> Event:
+    """A row of the table as the event that it holds; `tolerant` keeps data that is no JSON as text."""
+    try:
+        data = json.loads(found.data)
+    except ValueError:
+        if not tolerant:
+            raise
+        data = {"garbled": str(found.data)}
+    return Event(found.kind, found.trial, found.attempt, data, found.time_s, found.n)
 
 
 def holder(db: Connection, key: int, lock: bool = False) -> Holder | None:

@@ -125,6 +125,7 @@ class Spool:
     def refuse(self) -> Path:
         """Put the file aside, as nobody will hand it in; returns where it lies."""
         self.close()
+        self._lines.clear()
         try:
             return put_aside(self.path) if self.path.exists() else self.path
         except OSError:

@@ -211,10 +211,11 @@ class Writer:
             self._write(rows, True)
         except (LedgerAway, OSError):
             return False  # the database, or the spool's own disk, is still away
-        except LedgerError as error:
-            where = self._spool.refuse()
+        except Exception as error:
+            kind = type(error) if isinstance(error, LedgerError) else LedgerError
             with self._state:
-                self._fault = type(error)(f"{error}. What waited for the ledger is kept in {where}")
+                where = self._spool.refuse()
+                self._fault = kind(f"{error}. What waited for the ledger is kept in {where}")
                 self._state.notify_all()
             return True
         with self._state:

@@ -503,6 +503,7 @@ def test_a_driver_that_was_cut_off_while_another_took_over_hands_nothing_in(
     assert asked(server.url, name) == [0, 7]
     [line] = (driver.waits.parent / REFUSED).read_text().splitlines()[1:]
     assert [row["trial"] for row in json.loads(line)] == [1]
+    assert driver.lease.waiting == 0
 
 
 def take_over(url: str, name: str) -> None:
@@ -606,6 +607,7 @@ def test_what_still_waits_at_the_end_is_told_and_handed_in_by_the_same_command(
     assert outcome.exit_code == 0
     assert whole(in_ledger(server.url, name))
     assert again.heard("are in the ledger now")
+    assert not list(root.rglob("checkpoint-*"))  # what the first driver could not remove any more
     assert not waits.exists()
     # Nothing was trained twice: the second driver found the search at its end.
     assert all(len(trial.attempts) == 1 for trial in outcome.history.trials.values())
