@@ -252,10 +252,13 @@ def fetch(place: str, scratch: Path) -> Path:
 
 
 def _download(place: str, scratch: Path) -> Path:
-    files = _filesystem(place)
-    scratch.mkdir(parents=True, exist_ok=True)
-    target = Path(tempfile.mkdtemp(dir=scratch))
     try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        target = Path(tempfile.mkdtemp(dir=scratch))
+    except OSError as error:
+        raise StorageError(refusal(f"write to {scratch}", error)) from error
+    try:
+        files = _filesystem(place)
         text = files.cat_file(join(place, MANIFEST))
         (target / MANIFEST).write_bytes(text)
         for name in listing(text):

@@ -82,6 +82,7 @@ def _attempts(own: Iterable[Event]) -> list[dict[str, Any]]:
                     "micro": data.get("micro", 1),
                     "avoided": data.get("avoided", []),
                     "checkpoints": [],
+                    "passed_over": [*data.get("skipped", [])],
                     "started": iso(event.time_s),
                     "ended": None,
                     "outcome": None,
@@ -92,7 +93,10 @@ def _attempts(own: Iterable[Event]) -> list[dict[str, Any]]:
                 }
             )
         elif event.kind == "checkpointed" and attempts:
-            attempts[-1]["checkpoints"].append(data["step"])
+            if data.get("error"):
+                attempts[-1]["passed_over"].append(data["error"])
+            else:
+                attempts[-1]["checkpoints"].append(data["step"])
         elif event.kind == "ended" and attempts:
             attempts[-1] |= {
                 "ended": iso(event.time_s),
@@ -193,8 +197,9 @@ def _one_attempt(attempt: Mapping[str, Any]) -> list[str]:
         nodes = ", ".join(node[:8] for node in attempt["avoided"])
         how += f", away from {nodes}, which had just killed several attempts"
     head = f"Attempt {attempt['number']}: {place}; {from_}{how}; began {attempt['started']}"
+    over = [f"  {why}" for why in attempt["passed_over"]]
     if attempt["outcome"] is None:
-        return [f"{head}, still running"]
+        return [f"{head}, still running", *over]
     tail = f"  {attempt['outcome']} at {attempt['ended']}"
     if cause := _CAUSES.get(attempt["cause"] or attempt["outcome"]):
         tail += f": {cause}"
@@ -204,7 +209,7 @@ def _one_attempt(attempt: Mapping[str, Any]) -> list[str]:
         tail += f"; {attempt['ruling']}"
     elif attempt["again"]:
         tail += "; the trial goes on"
-    return [head, tail]
+    return [head, *over, tail]
 
 
 _CAUSES = {

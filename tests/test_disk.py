@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,9 +13,14 @@ from typing import Any
 import pytest
 
 from automl.engines.base import Answer, Message
+from automl.events import Event
 from automl.host import Host
+from automl.run import run as run_search
+from automl.search import Resources, Search, Trainer
 from automl.storage import held
-from tests.test_frameworks import CPUS, ROOT, SUBJECTS, Attempt, checkpoint_of, runner
+from automl.why import explain, lines
+from tests.test_engines import Watcher, a_search, root, states  # noqa: F401  a fixture
+from tests.test_frameworks import CPUS, ROOT, SUBJECTS, Attempt, checkpoint_of, cut_off, runner
 
 SUMS, FITS = "trainers.keeps:sums", "trainers.keeps:fits_after"
 Mount = Callable[[str], Path]
@@ -188,3 +194,64 @@ def test_a_limit_on_the_size_of_files_is_told_as_one(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(folder.local.iterdir()) == []
+
+
+# --- whole searches --------------------------------------------------------------------------
+
+
+def test_a_search_says_in_its_ledger_which_checkpoint_it_really_went_on_from(
+    root: Path,  # noqa: F811
+) -> None:
+    def plan() -> Search:
+        return a_search("quadratic", 1, trainer=Trainer("function", SUMS), resources=Resources(parallel=1))
+
+    def interrupts(event: Event) -> None:
+        if event.kind == "reported" and event.data["step"] == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    first, watcher = Watcher(interrupts), Watcher()
+    stopped = run_search(plan(), "local", view=first)
+    assert stopped.signal == signal.SIGINT
+    newest = stopped.history.trials[0].checkpoint
+    assert newest is not None
+    cut_off(Path(newest))
+
+    outcome = run_search(plan(), "local", view=watcher)
+    assert states(outcome) == {"COMPLETE": 1}
+    (trial,) = outcome.history.trials.values()
+    step = int(newest.rpartition("-")[2])
+    assert trial.attempts[-1].resumed_step == step - 1
+    assert [report.step for report in trial.reports] == [1, 2, 3, 4, 5]
+    x = trial.params["model.x"]
+    assert [report.metrics["loss"] - x for report in trial.reports] == pytest.approx([1, 3, 6, 10, 15])
+    repeats = [event.data["step"] for event in watcher.events if event.data.get("repeat")]
+    assert repeats == list(range(step, len(stopped.history.trials[0].reports) + 1))
+    [started] = [event for event in watcher.events if event.kind == "started"]
+    [why] = started.data["skipped"]
+    assert why.startswith(f"{newest} is not whole: sum.txt has ")
+    told = "\n".join(lines(explain("tiny", [*first.events, *watcher.events], 0, plan().to_plain())))
+    assert f"from the checkpoint of step {step - 1}" in told
+    assert f"  {why}\n" in told
+
+
+def test_weights_that_were_damaged_before_they_were_published_are_told_with_the_mend(
+    root: Path,  # noqa: F811
+) -> None:
+    said: list[str] = []
+
+    class Damages(Watcher):
+        def event(self, event: Event) -> None:
+            if event.kind == "ended":
+                cut_off(Path(event.data["weights"]))
+
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    search = a_search("quadratic", 1, trainer=Trainer("function", FITS), space={})
+    outcome = run_search(search, "local", view=Damages())
+    assert outcome.exit_code == 0
+    assert outcome.history.published is not None
+    error = outcome.history.published["error"]
+    assert "is not whole: " in error
+    assert "put its parameters into start_with" in error
+    assert any(f"trial 0 is the best, but its model cannot be published: {error}" in line for line in said)
