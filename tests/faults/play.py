@@ -18,8 +18,6 @@ from tests.faults.table import Verdict, recovered_s
 
 # So often a user would give the same command again because MLflow was behind at the end.
 SETTLES = 3
-# A budget that lasts for about as many kills.
-TRIALS_A_KILL = 1.6
 
 
 def rounds(stage: Stage, kills: int, seed: int, folder: Path) -> Iterator[Verdict]:
@@ -28,9 +26,10 @@ def rounds(stage: Stage, kills: int, seed: int, folder: Path) -> Iterator[Verdic
     choose = random.Random(f"{seed} {stage.name}")
     while done < kills:
         number += 1
-        most = min(stage.each, kills - done)
-        trials = max(12, int(most * TRIALS_A_KILL))
-        plan = Plan(f"{stage.name}-{number}", choose.randrange(2**31), most, trials)
+        most, trials = stage.each
+        few = min(most, kills - done)
+        trials = max(12, trials * few // most)
+        plan = Plan(f"{stage.name}-{number}", choose.randrange(2**31), few, trials)
         plan = replace(
             plan, sampler=choose.choice(["tpe", "random"]), pruner=choose.choice(["none", "median"])
         )
@@ -58,6 +57,7 @@ def play(stage: Stage, plan: Plan, folder: Path) -> Verdict:
             facts = game.book.reread()
         broken += judge_mlflow(stage.tracking, facts, plan)
     broken += [Violation(OTHER, f"a process is left: {each}") for each in left]
+    broken += [Violation(OTHER, f"a file is left: {each}") for each in game.left_lying()]
     if game.book.held():
         broken.append(Violation(OTHER, "the lease was not given back"))
     recovered: dict[str, list[float]] = defaultdict(list)

@@ -72,7 +72,7 @@ class Stage:
         tracking: the MLflow server's URI, or None.
         services: those that may be killed, by kind.
         shown: how far MLflow is with a search, told by its own database.
-        each: so many kills a round: where a round's end takes long, many.
+        each: a round's kills, and trials: a budget that lasts for about so many kills.
         host_pids: Ray's actors, which do not say for which search they work.
         hosts_below: the process below which Ray's workers are.
     """
@@ -85,7 +85,7 @@ class Stage:
     tracking: str | None = None
     services: Mapping[str, Service] = field(default_factory=dict)
     shown: Callable[[str], int] = lambda name: 0
-    each: int = 24
+    each: tuple[int, int] = (24, 40)
     host_pids: Callable[[], Sequence[int]] = tuple
     hosts_below: int | None = None
 
@@ -207,6 +207,12 @@ class Round:
         while (left := [*belonging(self.root), *self.stage.host_pids()]) and time.monotonic() < deadline:
             time.sleep(0.2)
         return [str(each) for each in left]
+
+    def left_lying(self) -> list[str]:
+        """What only a running search may leave on its disk: checkpoints, half-written folders, events."""
+        place = self.root / "runs" / self.plan.name
+        found = [*place.glob("trials/*/checkpoint-*"), *place.glob("trials/*/.*"), *place.glob("waiting*")]
+        return [str(path.relative_to(place)) for path in sorted(found)]
 
     # --- the driver --------------------------------------------------------------------------
 

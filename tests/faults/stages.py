@@ -40,7 +40,7 @@ def served(folder: Path) -> Iterator[Stage]:
             tracking=tracking.uri,
             services=services,
             shown=tracking.shown,
-            each=40,
+            each=(40, 100),
         )
 
 
