@@ -153,11 +153,16 @@ def _upload(folder: Path, names: Sequence[str], place: str) -> None:
 
 
 def _kept(url: str, kind: str, newest: str) -> list[str]:
-    """The names of those that stay: the newest, and as many before it as the kind wants."""
+    """The names of those that stay: the newest, and as many before it as the kind wants.
+
+    A checkpoint of a later step than the newest is another driver's: this one may be the worker of a
+    driver that slept while the trial went on elsewhere. It goes with the others when the trial ends.
+    """
     names = [last_part(place) for place in folders(url, kind)]
+    later = [name for name in names if name > last_part(newest) and kind == "checkpoint"]
     older = [name for name in names if name < last_part(newest)]
     before = _KEPT.get(kind, 1) - 1
-    return [last_part(newest), *(older[-before:] if before else [])]
+    return [last_part(newest), *later, *(older[-before:] if before else [])]
 
 
 def forget(url: str, kind: str, keep: Sequence[str] = ()) -> None:

@@ -18,6 +18,7 @@ import pytest
 from automl.errors import LeaseHeld
 from automl.events import Event
 from automl.ledger import Ledger
+from automl.storage import TrialFolder, folders
 from automl.trackers.base import Follower, Plan
 from tests.test_engines import root  # noqa: F401  a fixture
 from tests.test_outage import in_ledger, shown_in, until, whole
@@ -139,6 +140,17 @@ def listed(folder: Path) -> dict[str, float]:
     """Every file but the logs, which the last words of a worker may reach, and when it was written."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != "log.txt"]
     return {str(path.relative_to(folder)): path.stat().st_mtime for path in files}
+
+
+def test_a_worker_of_a_driver_that_slept_removes_no_checkpoint_of_a_later_step(tmp_path: Path) -> None:
+    new, late = (TrialFolder(str(tmp_path), "s", 0, tmp_path / "scratch") for _ in range(2))
+    for step in (4, 5, 8):
+        new.put("checkpoint", step, lambda folder, n=step: (folder / "step").write_text(str(n)))  # type: ignore[misc]
+    late.put("checkpoint", 6, lambda folder: (folder / "step").write_text("6"))
+    kept = [place[-8:] for place in folders(new.url, "checkpoint")]
+    assert kept == ["00000005", "00000006", "00000008"]
+    new.put("checkpoint", 9, lambda folder: (folder / "step").write_text("9"))
+    assert [place[-8:] for place in folders(new.url, "checkpoint")] == ["00000008", "00000009"]
 
 
 def test_a_tracker_ends_when_its_drivers_lease_is_anothers(root: Path, empty_mlflow: Path) -> None:  # noqa: F811

@@ -63,11 +63,13 @@ def test_weights_forget_the_older_ones_and_checkpoints_all_but_one(folder: Trial
     assert names(folder, "checkpoint") == ["checkpoint-00000002", "checkpoint-00000010"]
 
 
-def test_a_checkpoint_ahead_of_where_a_trial_resumed_is_forgotten(folder: TrialFolder) -> None:
+def test_a_checkpoint_of_a_later_step_stays_until_it_is_passed(folder: TrialFolder) -> None:
     for step in (3, 9):
         folder.put("checkpoint", step, writing("first attempt"))
     folder.put("checkpoint", 6, writing("second attempt, from 3"))
-    assert names(folder, "checkpoint") == ["checkpoint-00000003", "checkpoint-00000006"]
+    assert names(folder, "checkpoint") == [f"checkpoint-0000000{step}" for step in (3, 6, 9)]
+    folder.put("checkpoint", 10, writing("second attempt"))
+    assert names(folder, "checkpoint") == ["checkpoint-00000009", "checkpoint-00000010"]
 
 
 def test_the_same_step_twice_is_the_later_one(folder: TrialFolder, tmp_path: Path) -> None:
