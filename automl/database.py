@@ -116,7 +116,10 @@ class Translated:
 def _mend(shown: str, said: str) -> str:
     if not shown.startswith("sqlite"):
         return "Check that the server runs, and that the URL, its user and its database are right"
-    if "not a database" in said or "malformed" in said:
+    if "malformed" in said:
+        file = shown.partition("///")[2]
+        return f"Restore a copy, or save what can be read: sqlite3 {file} .recover | sqlite3 saved.db"
+    if "not a database" in said:
         return "Name another file, or move this one out of the way"
     if "locked" in said:
         return "Another process keeps it locked: end that one, then run the same command again"

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from automl.errors import LedgerError
 from automl.events import Event
 from automl.machine import machine_id, process_started_s
 
@@ -107,7 +108,8 @@ def event(found: Any, tolerant: bool = False) -> Event:
         data = json.loads(found.data)
     except ValueError:
         if not tolerant:
-            raise
+            what = f"event {found.n} of the ledger is cut off or garbled"
+            raise LedgerError(f"{what}. Restore a copy of it; automl fsck says what else is wrong") from None
         data = {"garbled": str(found.data)}
     return Event(found.kind, found.trial, found.attempt, data, found.time_s, found.n)
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from automl.engines.base import Answer, Message
+from automl.errors import InputError, LedgerError, StorageError
 from automl.events import Event
 from automl.host import Host
+from automl.ledger import Ledger
 from automl.run import run as run_search
 from automl.search import Resources, Search, Trainer
-from automl.storage import held
+from automl.specfile import load
+from automl.storage import TrialFolder, held
 from automl.why import explain, lines
 from tests.test_engines import Watcher, a_search, root, states  # noqa: F401  a fixture
 from tests.test_frameworks import CPUS, ROOT, SUBJECTS, Attempt, checkpoint_of, cut_off, runner
@@ -180,11 +185,6 @@ def test_a_storage_that_vanishes_is_made_anew_and_costs_the_way_back_to_the_star
 
 
 def test_a_limit_on_the_size_of_files_is_told_as_one(tmp_path: Path) -> None:
-    import resource
-
-    from automl.errors import StorageError
-    from automl.storage import TrialFolder
-
     folder = TrialFolder(str(tmp_path), "s", 0, tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
@@ -255,3 +255,51 @@ def test_weights_that_were_damaged_before_they_were_published_are_told_with_the_
     assert "is not whole: " in error
     assert "put its parameters into start_with" in error
     assert any(f"trial 0 is the best, but its model cannot be published: {error}" in line for line in said)
+
+
+# --- files that were half written ------------------------------------------------------------
+
+
+def test_a_search_file_that_is_cut_off_anywhere_is_read_or_is_a_fault_with_its_place(tmp_path: Path) -> None:
+    whole = (ROOT / "search_spaces" / "quadratic.yaml").read_bytes()
+    file, faulty = tmp_path / "cut.yaml", 0
+    for size in range(len(whole)):
+        file.write_bytes(whole[:size])
+        try:
+            load(file)
+        except InputError as error:
+            faulty += 1
+            assert all(fault.line and fault.mend for fault in error.faults), size
+    assert faulty > len(whole) / 2
+
+
+def test_a_ledger_that_is_cut_off_anywhere_is_an_error_with_its_mend(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.db", tmp_path / "cut.db"
+    with closing(Ledger(f"sqlite:///{whole}")) as book:
+        lease = book.lease("s")
+        asked = {"params": {}, "trainer": "t", "source": "grid", "sampler": "grid", "pad": "y" * 500}
+        lease.append([Event("opened"), *(Event("asked", n, None, asked) for n in range(60))])
+        lease.release()
+    size = whole.stat().st_size
+    for kept in (10, 50, 100, 1000, 4096, size // 3, size // 2, size - 4096, size - 1):
+        shutil.copy(whole, cut)
+        os.truncate(cut, kept)
+        with (
+            pytest.raises(
+                LedgerError, match=r"(not a database|malformed|cut off or garbled).*\. \w+"
+            ) as told,
+            closing(Ledger(f"sqlite:///{cut}")) as book,
+        ):
+            list(book.events("s"))
+        assert str(cut) in str(told.value) or "event " in str(told.value), kept
+        for litter in tmp_path.glob("cut.db-*"):
+            litter.unlink()
+
+
+def test_a_log_that_is_cut_off_or_gone_keeps_nothing_from_going_on(host: Host, tmp_path: Path) -> None:
+    run = runner(host, SUBJECTS["function"], tmp_path)
+    first = run({2: Answer.STOP}, model=SUMS)
+    (first.folder / "log.txt").write_bytes("--- é".encode()[:5])
+    resumed: dict[str, Any] = {"attempt": 2, "checkpoint": checkpoint_of(first), "step": 2, "reported": 2}
+    assert run(model=SUMS, **resumed).ended["outcome"] == "complete"
+    assert b"--- attempt 2" in (first.folder / "log.txt").read_bytes()
