@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -105,16 +106,22 @@ class _Round:
         self._checkup = Checkup(name, alive=alive)
 
     def look(self) -> Checkup:
-        child = _Child()  # it imports MLflow while the ledger is read
-        try:
+        with contextlib.closing(_Child()) as child:
+            if self._tracked():
+                child.start()
             self._compare(child)
-        finally:
-            child.close()
         return self._checkup
+
+    def _tracked(self) -> bool:
+        try:
+            opened = self._book.last(self._name, "opened")
+        except ValueError:
+            return False  # it is found to be garbled in a moment
+        return opened is not None and (opened.data.get("spec") or {}).get("tracking") is not False
 
     def _compare(self, child: _Child) -> None:
         seen = self._checkup
-        self._books = Books(self._name, self._book.events(self._name))
+        self._books = Books(self._name, self._book.events(self._name, tolerant=True))
         history = self._books.history
         seen.compared.append(LEDGER)
         self._take(self._books.conclude(seen.alive))
@@ -219,23 +226,28 @@ class _Round:
 
 
 class _Child:
-    """The process that compares MLflow: started at once, told what to do later."""
+    """The process that compares MLflow: it imports that while the ledger is read, and is told later."""
 
     def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
         environment = trackers.tracker_environment()
         if _TIMEOUT not in os.environ:
             environment[_TIMEOUT] = "60"  # its few requests are large
         self._process = trackers.spawn("automl.trackers.audit", environment)
 
     def send(self, order: dict[str, Any]) -> None:
-        assert self._process.stdin is not None
+        if self._process is None:
+            self.start()
+        assert self._process is not None and self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(order) + "\n")
             self._process.stdin.flush()
 
     def messages(self) -> Iterator[dict[str, Any]]:
         """What it says, up to its end; an end without a word is an error too."""
-        assert self._process.stdout is not None
+        assert self._process is not None and self._process.stdout is not None
         for line in self._process.stdout:
             message = json.loads(line)
             if "end" in message:
@@ -245,8 +257,9 @@ class _Child:
 
     def close(self) -> None:
         """It has nothing to lose; one that nobody needed is ended."""
-        self._process.kill()
-        self._process.communicate()
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
 
 
 def _told(event: Event) -> str:

@@ -50,6 +50,7 @@ class Books:
         for event in events:
             self._check_position(event)
             try:
+                self._check_data(event)
                 getattr(self, f"_{event.kind}", self._unknown)(event)
                 self.history.apply(event)
             except Illegal as error:
@@ -74,15 +75,17 @@ class Books:
     # --- after the last event ----------------------------------------------------------------
 
     def _left_running(self) -> list[Difference]:
+        """Attempts that a dead driver left. Where the trial's events are broken, nothing is added to them."""
         last_s = self.history.sessions[-1].last_s if self.history.sessions else 0.0
-        mend = "The next start takes it up again, and so does --repair"
-        return [
-            Difference(
-                LEDGER, f"attempt {event.attempt} is RUNNING and no driver lives", mend, event.trial,
-                mendable=True, append=(event,),
-            )
-            for event in reclaimed(self.history, last_s)
-        ]  # fmt: skip
+        broken = {difference.trial for difference in self.differences}
+        found = []
+        for event in reclaimed(self.history, last_s):
+            sound = event.trial not in broken
+            mend = "The next start takes it up again, and so does --repair" if sound else RESTORE
+            what = f"attempt {event.attempt} is RUNNING and no driver lives"
+            mends = (event,) if sound else ()
+            found.append(Difference(LEDGER, what, mend, event.trial, mendable=sound, append=mends))
+        return found
 
     def _not_published(self) -> list[Difference]:
         """The best trial's model, once a driver has come to its end and packed it."""
@@ -109,6 +112,10 @@ class Books:
 
     def _note(self, event: Event, what: str) -> None:
         self.differences.append(Difference(LEDGER, what, RESTORE, event.trial, event.n))
+
+    def _check_data(self, event: Event) -> None:
+        if "garbled" in event.data:
+            raise Illegal(f"{event.kind}, and its data is no JSON: {event.data['garbled'][:40]!r}")
 
     # --- one method a kind: raises for what cannot have happened, notes what should not -------
 
@@ -178,8 +185,8 @@ class Books:
     def _check_values(self, event: Event) -> None:
         values, many = event.data.get("values"), len(objectives_of(self.history))
         if not values or len(values) != many:
-            raise Illegal(f"COMPLETE with the values {values}, and the search has {many} of them")
-        if not all(math.isfinite(value) for value in values):
+            self._note(event, f"COMPLETE with the values {values}, and the search has {many} objectives")
+        elif not all(math.isfinite(value) for value in values):
             self._note(event, f"COMPLETE with the values {values}, which are no numbers")
 
     def _published(self, event: Event) -> None:
