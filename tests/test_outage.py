@@ -20,6 +20,7 @@ from typing import Any
 
 import psutil
 import pytest
+import sqlalchemy as sa
 from mlflow.tracking import MlflowClient
 from sqlalchemy.engine import make_url
 
@@ -364,6 +365,37 @@ def test_what_the_database_refuses_for_good_is_raised_and_waits_nowhere(
     assert not isinstance(refused.value, LedgerAway)
     assert not driver.waits.exists()
     assert driver.write(1) == [2]
+
+
+def test_a_table_that_is_gone_is_no_outage(sqlite: str, drive: Callable[..., Driver]) -> None:
+    driver = drive(sqlite, "s")
+    with closing(sqlite3.connect(make_url(sqlite).database or "")) as file:
+        file.execute("DROP TABLE automl_events")
+    with pytest.raises(LedgerError, match="no such table") as refused:
+        driver.write(0)
+    assert not isinstance(refused.value, LedgerAway)
+
+
+def test_events_wait_while_a_server_takes_no_writes(postgres: str, drive: Callable[..., Driver]) -> None:
+    driver = drive(postgres, "s")
+    driver.write(0)
+    takes_writes(postgres, False)  # as a standby does until it is made the new primary
+    assert driver.write(1) == [2]
+    assert driver.lease.waiting == 1
+    takes_writes(postgres, True)
+    assert driver.lease.settle(60) == 0
+    assert asked(postgres, "s") == [0, 1]
+
+
+def takes_writes(url: str, takes: bool) -> None:
+    base = make_url(url).database
+    engine = sa.create_engine(make_url(url).set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as db:
+        db.execute(sa.text(f"ALTER DATABASE {base} SET default_transaction_read_only = {not takes}"))
+        db.execute(
+            sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{base}'")
+        )
+    engine.dispose()
 
 
 def test_without_a_file_to_wait_in_an_append_fails_at_once(wire: Wire, server: Server, name: str) -> None:
