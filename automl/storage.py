@@ -38,6 +38,7 @@ _ERRNO = re.compile(r"errno (?:= )?(\d+)", re.IGNORECASE)
 _HELD = re.compile(r"/trials/(\d+)/(\.?(?:checkpoint|weights)-[0-9a-f]+(?:-old)?)(?:/|$)")
 # A framework's own exception is the disk's fault where not even so much can be written.
 _ROOM_BYTES = 1 << 20
+_PROBE_BYTES = 1 << 16
 
 
 class TrialFolder:
@@ -330,7 +331,9 @@ def probe(storage: str, name: str) -> str | None:
             folder = folder.parent
         if not folder.is_dir():
             return f"{folder} is no folder"
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_PROBE_BYTES))
+            file.flush()  # a full disk takes an empty file
             return None
     except OSError as error:
         what = error.strerror or str(error)

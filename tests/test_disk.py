@@ -22,7 +22,7 @@ from automl.ledger import Ledger
 from automl.run import run as run_search
 from automl.search import Resources, Search, Trainer
 from automl.specfile import load
-from automl.storage import TrialFolder, held
+from automl.storage import TrialFolder, held, probe
 from automl.why import explain, lines
 from tests.test_engines import Watcher, a_search, root, states  # noqa: F401  a fixture
 from tests.test_frameworks import CPUS, ROOT, SUBJECTS, Attempt, checkpoint_of, cut_off, runner
@@ -182,6 +182,15 @@ def test_a_storage_that_vanishes_is_made_anew_and_costs_the_way_back_to_the_star
     assert (again.started["resumed_step"], again.steps) == (0, [1, 2, 3, 4, 5])
     assert "is not there any more" in again.started["skipped"][0]
     assert [loss["loss"] for _, loss in again.curve] == [n * (n + 1) / 2 for n in range(1, 6)]
+
+
+def test_check_tells_a_full_and_a_read_only_storage(disk: Path) -> None:
+    ballast = fill(disk)
+    assert probe(str(disk), "s") == f"{disk}: No space left on device"
+    ballast.unlink()
+    assert probe(str(disk), "s") is None
+    assert _mount("-o", "remount,ro", str(disk)).returncode == 0
+    assert probe(str(disk), "s") == f"{disk}: Read-only file system"
 
 
 def test_a_limit_on_the_size_of_files_is_told_as_one(tmp_path: Path) -> None:

@@ -1,4 +1,8 @@
-"""PyTorch Lightning: trains a LightningModule and reports once per validation. Knows no Ray, no SQL."""
+"""PyTorch Lightning: trains a LightningModule and reports once per validation. Knows no Ray, no SQL.
+
+A resumed trial equals an uninterrupted one where it goes on from the end of an epoch. With several
+validations an epoch it may go on within one: what is left of that epoch comes in another order.
+"""
 
 from __future__ import annotations
 
@@ -210,7 +214,8 @@ class Reporter(Checkpoint):
     def _report(self, trainer: pl.Trainer) -> None:
         self._pending = False
         self._step += 1
-        self._metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        # Metrics of an epoch before stay in sight until the next: also those before a checkpoint.
+        self._metrics |= {name: float(value) for name, value in trainer.callback_metrics.items()}
         answer = self._handle.tell(self._metrics, self._step)
         if answer is Answer.END:
             raise TrialPruned

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import keras
+import numpy as np
 
 from trainers.keeps import dies_once
 from trainers.tiny_keras import Arrays, data
 
-__all__ = ["data", "killed_net", "unwritable_net"]
+__all__ = ["data", "drawing_net", "killed_net", "unwritable_net"]
 
 
 class Killing(keras.Sequential):
@@ -30,6 +32,20 @@ def killed_net(mark: str | None = None, lr: float = 0.05, dropout: float = 0.1) 
     """The network of `tiny_keras`, which dies once in the middle of its third epoch of six batches."""
     model = Killing([keras.Input((8,)), keras.layers.Dropout(dropout), keras.layers.Dense(3)])
     model.mark = mark
+    _compile(model, lr)
+    return model
+
+
+class Drawing(keras.Sequential):
+    """Reports what it drew from every random generator at the end of each epoch."""
+
+    def train_step(self, batch: Arrays) -> Any:
+        return {**super().train_step(batch), "python": random.random(), "numpy": np.random.rand()}
+
+
+def drawing_net(lr: float = 0.05, dropout: float = 0.1) -> keras.Model:
+    """The network of `tiny_keras`, drawing numbers as data augmentation does."""
+    model = Drawing([keras.Input((8,)), keras.layers.Dropout(dropout), keras.layers.Dense(3)])
     _compile(model, lr)
     return model
 

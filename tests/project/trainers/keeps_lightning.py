@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
+import numpy as np
+import torch
 from torch import nn
 
 from trainers.keeps import dies_once
 from trainers.tiny_lightning import TinyData, TinyNet
 
-__all__ = ["KilledNet", "OtherNet", "TinyData", "UnreadableNet", "UnwritableNet"]
+__all__ = ["DrawingNet", "KilledNet", "OtherNet", "TinyData", "UnreadableNet", "UnwritableNet"]
 
 
 class KilledNet(TinyNet):
@@ -22,6 +25,14 @@ class KilledNet(TinyNet):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         if self.current_epoch == 2 and batch_idx == 3:
             dies_once(self.mark)
+
+
+class DrawingNet(TinyNet):
+    """Reports what it drew from every random generator in each epoch, as data augmentation does."""
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        draws = {"python": random.random(), "numpy": np.random.rand(), "torch": float(torch.rand(()))}
+        self.log_dict(draws, on_step=False, on_epoch=True)
 
 
 class OtherNet(TinyNet):
