@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from tests.faults.facts import Fact
 from tests.faults.judge import OTHER, Violation, judge
 from tests.faults.judge_mlflow import judge_mlflow
 from tests.faults.scenario import Plan, Round, Stage, Stuck
@@ -28,7 +29,7 @@ def rounds(stage: Stage, kills: int, seed: int, folder: Path) -> Iterator[Verdic
         number += 1
         most, trials = stage.each
         few = min(most, kills - done)
-        trials = max(12, trials * few // most)
+        trials = max(6, trials * few // most)
         plan = Plan(f"{stage.name}-{number}", choose.randrange(2**31), few, trials)
         plan = replace(
             plan, sampler=choose.choice(["tpe", "random"]), pruner=choose.choice(["none", "median"])
@@ -50,7 +51,7 @@ def play(stage: Stage, plan: Plan, folder: Path) -> Verdict:
         broken.append(Violation(OTHER, str(stuck)))
     left = game.left_alive()
     facts = game.book.reread()
-    broken += judge(facts, plan)
+    broken += judge(facts, plan, _twin(stage, plan, folder) if stage.twin else None)
     if stage.tracking:
         while stage.shown(plan.name) < facts[-1].n and game.settled < SETTLES:
             game.settle()
@@ -69,7 +70,16 @@ def play(stage: Stage, plan: Plan, folder: Path) -> Verdict:
         _tell(plan, folder, broken)
     else:
         shutil.rmtree(folder)
-    return Verdict(stage.name, game.kills, broken, recovered, time.monotonic() - begun_s)
+    return Verdict(stage.name, game.kills, broken, recovered, time.monotonic() - begun_s, facts)
+
+
+def _twin(stage: Stage, plan: Plan, folder: Path) -> list[Fact]:
+    """The rows of the same search when nobody disturbs it."""
+    beside = folder / "twin"
+    beside.mkdir()
+    game = Round(stage, replace(plan, kills=0), beside)
+    game.play()
+    return game.book.reread()
 
 
 def _tell(plan: Plan, folder: Path, broken: list[Violation]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.faults.facts import Book
+from tests.faults.files import WALK
 from tests.faults.kill import belonging, kill, offspring, parent_of
 
 PROJECT = Path(__file__).parents[1] / "project"
@@ -28,25 +29,6 @@ AGAIN_S = 0.3
 TWO, BLIND = 0.2, 0.15
 # A moment that finds no victim is tried again, for so long.
 RETRY_S, GIVE_UP_S = 0.1, 3.0
-
-FILE = """\
-name: {name}
-seed: {seed}
-objective: {{metric: loss, direction: minimize}}
-trainer: {{framework: function, model: "trainers.chaos:walk"}}
-space:
-  model.x: {{float: [0.0, 1.0]}}
-  model.label: {{choice: [red, green, blue]}}
-  model.steps: {steps}
-  model.pause: {pause}
-  model.every: {every}
-budget: {{trials: {trials}}}
-search: {{sampler: {sampler}, pruner: {pruner}}}
-resources: {{cpus: 0.5, parallel: {parallel}}}
-retries: 100
-ledger: {ledger}
-tracking: {tracking}
-"""
 
 
 class Service(Protocol):
@@ -73,6 +55,11 @@ class Stage:
         services: those that may be killed, by kind.
         shown: how far MLflow is with a search, told by its own database.
         each: a round's kills, and trials: a budget that lasts for about so many kills.
+        wait_s: between what number of seconds lies the next kill after a first new event.
+        file: the search, with the words of a plan in braces.
+        trainers: the modules that it needs.
+        twin: whether the judge compares with the same search, left in peace: it has no other way to
+            know what a trial must report.
         host_pids: Ray's actors, which do not say for which search they work.
         hosts_below: the process below which Ray's workers are.
     """
@@ -86,6 +73,10 @@ class Stage:
     services: Mapping[str, Service] = field(default_factory=dict)
     shown: Callable[[str], int] = lambda name: 0
     each: tuple[int, int] = (24, 40)
+    wait_s: tuple[float, float] = (0.02, 1.0)
+    file: str = WALK
+    trainers: Sequence[str] = ("chaos",)
+    twin: bool = False
     host_pids: Callable[[], Sequence[int]] = tuple
     hosts_below: int | None = None
 
@@ -219,11 +210,11 @@ class Round:
     def _write_project(self) -> None:
         trainers = self.root / "trainers"
         trainers.mkdir(parents=True)
-        for name in ("__init__.py", "chaos.py"):
-            shutil.copy(PROJECT / "trainers" / name, trainers / name)
+        for name in ("__init__", *self.stage.trainers):
+            shutil.copy(PROJECT / "trainers" / f"{name}.py", trainers)
         tracking = f"{{uri: '{self.stage.tracking}'}}" if self.stage.tracking else "false"
         words = {**asdict(self.plan), "ledger": f"'{self.url}'", "tracking": tracking}
-        (self.root / "search.yaml").write_text(FILE.format(**words))
+        (self.root / "search.yaml").write_text(self.stage.file.format(**words))
 
     def _start(self) -> None:
         command = [sys.executable, "-m", "automl", "search", "search.yaml", "--engine", self.stage.engine]
@@ -317,7 +308,9 @@ class Round:
                 chosen.append(kind)
         if self._random.random() < BLIND:
             return Aim(tuple(chosen), self._random.uniform(0.0, 2.5), -1, time.monotonic())
-        return Aim(tuple(chosen), self._random.uniform(0.02, 1.0), len(self.book.facts), time.monotonic())
+        return Aim(
+            tuple(chosen), self._random.uniform(*self.stage.wait_s), len(self.book.facts), time.monotonic()
+        )
 
     def _strike(self, kinds: Sequence[str]) -> list[Kill]:
         struck = [(kind, *hit) for kind in kinds if (hit := self._hit(kind))]

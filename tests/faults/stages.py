@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.faults.files import NETS
 from tests.faults.scenario import Stage
 from tests.faults.services import Cluster, MLflow, Postgres
 
@@ -63,7 +64,22 @@ def cluster(folder: Path) -> Iterator[Stage]:
         nodes.close()
 
 
-STAGES = {"local": local, "served": served, "cluster": cluster}
+@contextlib.contextmanager
+def frameworks(folder: Path) -> Iterator[Stage]:
+    """This machine and a file; Lightning and Keras trials that are compared with those of a twin."""
+    yield Stage(
+        "frameworks",
+        on_sqlite,
+        {"driver": 1.0, "worker": 2.0},
+        each=(6, 6),
+        wait_s=(0.5, 9.0),
+        file=NETS,
+        trainers=("tiny_lightning", "tiny_keras", "chaos_keras"),
+        twin=True,
+    )
+
+
+STAGES = {"frameworks": frameworks, "local": local, "served": served, "cluster": cluster}
 
 
 def _attempts(pid: int) -> list[int]:

@@ -32,6 +32,7 @@ class Verdict:
         violations: what was broken by it.
         recovered: seconds until each kill was overcome, by its kind.
         wall_s: how long all of it took.
+        facts: the rows of its ledger.
     """
 
     stage: str
@@ -39,6 +40,7 @@ class Verdict:
     violations: Sequence[Violation]
     recovered: Mapping[str, Sequence[float]] = field(default_factory=dict)
     wall_s: float = 0.0
+    facts: Sequence[Fact] = ()
 
 
 def recovered_s(kill: Kill, facts: Sequence[Fact], shown: Sequence[tuple[float, int]]) -> float | None:
@@ -63,6 +65,19 @@ def recovered_s(kill: Kill, facts: Sequence[Fact], shown: Sequence[tuple[float, 
         return None
     said = [f for f in after if f.kind in ("reported", "closed") and f.n > opened]
     return said[0].seen_s - kill.time_s if said else None
+
+
+def said(verdicts: Sequence[Verdict]) -> str:
+    """How much of a search there was to be damaged."""
+    facts = [fact for verdict in verdicts for fact in verdict.facts]
+    ended = sum(fact.kind == "finished" for fact in facts)
+    steps = sum(fact.kind == "reported" and not fact.data.get("repeat") for fact in facts)
+    again = [fact for fact in facts if fact.kind == "started" and (fact.attempt or 0) > 1]
+    resumed = sum(fact.data.get("resumed_step", 0) > 0 for fact in again)
+    return (
+        f"{ended} trials with {steps} steps; {len(again)} attempts went on where another was cut off, "
+        f"{resumed} of them from a checkpoint"
+    )
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
