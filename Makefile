@@ -4,7 +4,7 @@ BIN := .venv/bin
 KILLS ?= 200
 SEED ?= 0
 .DEFAULT_GOAL := help
-.PHONY: help search test install lint bench chaos clean
+.PHONY: help search test install lint bench benchfsck chaos clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ lint: install  ## ruff and mypy
 
 bench: install  ## the time between two trials on a slot
 	$(BIN)/python benchmarks/turnround.py
+
+benchfsck: install  ## automl fsck on a search of 10,000 trials
+	$(BIN)/python benchmarks/fsck.py
 
 chaos: install  ## kill every part of searches again and again: KILLS=200 SEED=0
 	$(BIN)/python -m tests.faults --kills $(KILLS) --seed $(SEED)

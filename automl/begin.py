@@ -22,7 +22,8 @@ def begin(folder: Path) -> list[Path]:
         The files that were written.
 
     Raises:
-        InputError: files of the starter are there already; nothing was written.
+        InputError: files of the starter, or one in the folder's own place, are there already; nothing
+            was written.
     """
     with resources.as_file(resources.files("automl") / "starter") as starter:
         files = {path: folder / _target(path.relative_to(starter)) for path in _files(starter)}
@@ -34,6 +35,9 @@ def begin(folder: Path) -> list[Path]:
             for path, target in files.items():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)
+        except (FileExistsError, NotADirectoryError) as error:
+            what = f"{error.filename or folder} is a file, and no folder"
+            raise InputError(Fault(str(folder), what, "Name another folder")) from error
         except OSError as error:
             raise AutoMLError(f"{folder} cannot be written: {error.strerror or error}") from error
     return sorted(files.values())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from automl.events import Event, State
 from automl.results import History, Trial, best_trials
 from automl.tables import number, pairs, span, valued
+from automl.words import counted
 
 if TYPE_CHECKING:
     from automl.plan import Plan
@@ -93,9 +94,9 @@ class Board:
     def opening(self) -> str:
         """The first line: what is to be done, and what is there already."""
         budget = self._search.budget
-        limits = [f"{budget.trials} trials"] if budget.trials is not None else []
+        limits = [counted(budget.trials, "trial")] if budget.trials is not None else []
         limits += [span(budget.time_s)] if budget.time_s is not None else []
-        before = f"; carries on after {self._done} ended trials" if self._history.trials else ""
+        before = f"; carries on after {counted(self._done, 'ended trial')}" if self._history.trials else ""
         return f"{self._search.name}: {' or '.join(limits)}, {self._slots} at once{before}"
 
     def take(self, event: Event) -> list[Line]:
@@ -189,7 +190,7 @@ class Board:
 
     def _best(self) -> list[str]:
         if len(self._objectives) > 1 and len(self._front) > 3:
-            return [f"{len(self._front)} trials on the Pareto front"]
+            return [f"{counted(len(self._front), 'trial')} on the Pareto front"]
         return [
             f"trial {trial.number}  {valued(self._objectives, trial.values)}  {pairs(trial.params)}"
             for trial in self._front

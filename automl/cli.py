@@ -265,6 +265,7 @@ def fsck(
 ) -> int:
     """Compare a search's ledger, storage and MLflow; list every difference, or mend it."""
     from automl.fsck import fsck as compare
+    from automl.words import counted
 
     found = compare(name, ledger, repair, deep, _say)
     if found.alive:
@@ -275,7 +276,8 @@ def fsck(
         for line in [*map(str, found.differences), *(f"mended: {line}" for line in found.done)]:
             print(line)
         if found.ok:
-            print(f"{name}: {', '.join(found.compared)} agree ({found.trials} trials, {found.events} events)")
+            many = f"{counted(found.trials, 'trial')}, {counted(found.events, 'event')}"
+            print(f"{name}: {', '.join(found.compared)} agree ({many})")
     return 0 if found.ok else 1
 
 

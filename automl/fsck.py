@@ -124,6 +124,7 @@ class _Round:
         self._books = Books(self._name, self._book.events(self._name, tolerant=True))
         history = self._books.history
         seen.compared.append(LEDGER)
+        self._look_for_waiting()
         self._take(self._books.conclude(seen.alive))
         planned = self._plan(history)
         if planned is not None:
@@ -152,6 +153,16 @@ class _Round:
             what = f"the search as its last driver wrote it cannot be read: {error.faults[0]}"
             self._checkup.differences.append(Difference(LEDGER, what, "Run the search once more"))
             return None
+
+    def _look_for_waiting(self) -> None:
+        """Events that a driver could not hand in, the ledger being away, before it died."""
+        if self._checkup.alive or self._lease or self._books.history.spec is None:
+            return
+        waiting = lookup.waiting_file(self._book, self._name)
+        if waiting is not None and waiting.exists():
+            what = f"events of its last driver wait in {waiting}"
+            mend = "The next start hands them in, and so does --repair"
+            self._checkup.differences.append(Difference(LEDGER, what, mend, mendable=True))
 
     # --- mending ---------------------------------------------------------------------------
 

@@ -361,8 +361,9 @@ class _Driver:
             data["error"] = str(error)
             if isinstance(error, BrokenFolder):
                 data["error"] += ". To train it anew, put its parameters into start_with of another search"
-            why = f"its model cannot be published: {data['error']}"
-            self._view.say(f"trial {winner.number} is the best, but {why}")
+            if winner.weights or self._plan.tracking_uri:  # else nobody has asked for a model
+                why = f"its model cannot be published: {data['error']}"
+                self._view.say(f"trial {winner.number} is the best, but {why}")
         self._append(Event("published", winner.number, None, data))
 
     def _package(self, winner: Trial) -> str:

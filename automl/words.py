@@ -69,6 +69,11 @@ def unknown(word: Any, options: Iterable[str], what: str = "unknown") -> tuple[s
     return what, f"Use one of: {', '.join(names)}" if names else "Remove it"
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def mask_url(url: str) -> str:
     """The URL with its password, and whatever else is secret in it, as `***`.
 

@@ -468,6 +468,9 @@ def test_init_makes_a_project_in_which_every_search_is_sound(tmp_path: Path) -> 
     again = automl("init", "mine", cwd=tmp_path)
     assert again.returncode == 2
     assert "already" in again.stderr
+    (tmp_path / "taken").write_text("")
+    for folder in ("taken", "taken/below"):
+        assert automl("init", folder, cwd=tmp_path).returncode == 2
     for file in sorted((project / "search_spaces").iterdir()):
         checked = automl("check", "--deep", f"search_spaces/{file.name}", cwd=project)
         assert checked.stdout == f"search_spaces/{file.name}: no faults\n"

@@ -657,3 +657,21 @@ def test_without_repair_nothing_is_written(place: Place) -> None:
     before = sorted(str(path) for path in (place.root / "runs").rglob("*")), place.events(FUNCTION)
     assert not fsck(FUNCTION).ok
     assert (sorted(str(path) for path in (place.root / "runs").rglob("*")), place.events(FUNCTION)) == before
+
+
+def test_events_that_wait_for_the_ledger_are_told(place: Place) -> None:
+    """tests/test_outage.py shows how they come to wait, and that a repair hands them in."""
+    (place.root / "runs" / FUNCTION / "waiting.jsonl").write_text("{}\n")
+    expect(lines(fsck(FUNCTION)), [r"^ledger: events of its last driver wait in .*waiting\.jsonl\. The next"])
+
+
+def test_a_model_that_is_nowhere_is_packed_again(place: Place) -> None:
+    """Where nothing is tracked, the packed folder is the only one."""
+    path = place.root / "runs" / FUNCTION / "model"
+    place.append(FUNCTION, Event("published", 0, None, {"path": str(path), "step": 5}))
+    expect(
+        lines(fsck(FUNCTION)), [r"^storage, trial 0: its published model .* is not there\. --repair writes"]
+    )
+    assert fsck(FUNCTION, repair=True).ok
+    published = place.history(FUNCTION).published or {}
+    assert (published["path"], published["error"]) == (None, "its folder was gone")
