@@ -18,6 +18,7 @@ from automl.brain import Brain
 from automl.cli import app
 from automl.errors import LedgerError
 from automl.events import FINAL, Event
+from automl.fsck_ledger import Books
 from automl.ledger import Ledger
 from automl.machine import machine_id
 from automl.plan import versions
@@ -94,6 +95,11 @@ def test_a_brain_rebuilt_from_a_golden_ledger_suggests_what_its_writer_would_hav
     assert asked.params.keys() == golden.facts["next"].keys() or len(search.trainers) > 1
     if versions()["optuna"] == history.sessions[0].data["versions"]["optuna"]:
         assert asked.params == golden.facts["next"]
+
+
+@pytest.mark.parametrize("golden", GOLDEN, indirect=True)
+def test_a_golden_ledger_keeps_its_own_rules(golden: Golden) -> None:
+    assert Books(golden.name, golden.events()).conclude(alive=True) == []
 
 
 @pytest.mark.parametrize("golden", CUT, indirect=True)
