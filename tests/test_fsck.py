@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
@@ -48,6 +49,16 @@ class Interrupts(Silent):
     def event(self, event: Event) -> None:
         if (event.kind, event.trial, event.data.get("step")) == ("checkpointed", 2, STOPPED_AT):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+class Notes(Silent):
+    """Keeps what was said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -362,8 +373,11 @@ def test_a_trial_goes_on_from_what_is_left_after_a_repair(place: Place, lost: in
         shutil.rmtree(folder)
     assert fsck(FUNCTION, repair=True).ok
     search = load(place.root / "search_spaces/resumes.yaml", ["budget.trials=3", "resources.parallel=1"])
-    outcome = run(search, "local")
+    notes = Notes()
+    outcome = run(search, "local", view=notes)
     assert outcome.state == "ENDED"
+    # A callable without a model, and nothing is tracked: there is nothing to complain about.
+    assert [text for text in notes.said if "published" in text] == []
     trial = outcome.history.trials[2]
     assert [report.step for report in trial.reports] == [1, 2, 3, 4, 5]
     assert trial.reports[-1].metrics["first"] == first
@@ -373,6 +387,34 @@ def test_a_trial_goes_on_from_what_is_left_after_a_repair(place: Place, lost: in
 def storage_of(place: Place, name: str) -> list[str]:
     found = fsck_storage.compare(place.history(name), fsck_storage.Setting(str(place.root / "runs")))
     return [str(difference) for difference in found]
+
+
+def test_an_object_store_is_compared_by_its_manifests(tmp_path: Path) -> None:
+    """fsspec's own store in memory: what has no manifest is half-written."""
+    url = f"memory://{tmp_path.name}"
+    folder = TrialFolder(url, "far", 0, tmp_path)
+    paths = [folder.put("checkpoint", step, lambda to: (to / "a.txt").write_text("a")) for step in (1, 2)]
+    events = [Event("opened", data={"spec": {"name": "far"}}), Event("asked", 0, None, ASKED)]
+    events += [Event("started", 0, 1), Event("checkpointed", 0, 1, {"step": 2, "path": paths[1]})]
+    events += [Event("ended", 0, 1, {"outcome": "stopped", "again": True})]
+
+    def told(deep: bool = False) -> list[str]:
+        found = fsck_storage.compare(History("far", events), fsck_storage.Setting(url, deep=deep))
+        return [str(difference) for difference in found]
+
+    assert told() == [] and told(deep=True) == []
+    TrialFolder(url, "far", 7, tmp_path).put("weights", 1, lambda to: (to / "a.txt").write_text("a"))
+    files = fsspec.filesystem("memory")
+    files.pipe_file(f"{paths[1]}/a.txt", b"b")
+    assert [number_in(line) for line in told()] == [7]
+    expect(told(deep=True)[1:], [r"trial 0: its checkpoint .*a\.txt has other contents.*on from step 1"])
+    files.rm(f"{paths[1]}/MANIFEST.json")
+    half = r"trial 0: .*/checkpoint-00000002 is half-written"
+    expect(told()[1:], [half, r"trial 0: its checkpoint .* has no MANIFEST.json\. .* goes on from step 1"])
+
+
+def number_in(line: str) -> int:
+    return int(re.findall(r"trial (\d+)", line)[0])
 
 
 def test_lost_weights_cannot_be_mended_and_their_trial_is_named(place: Place) -> None:
