@@ -27,6 +27,8 @@ LEAVE_S = 25.0
 AGAIN_S = 0.3
 # Of all moments so many strike two at once, or do not wait for the last to be overcome.
 TWO, BLIND = 0.2, 0.15
+# Of all rounds so many keep their last kill for the end.
+AT_END = 0.5
 # A moment that finds no victim is tried again, for so long.
 RETRY_S, GIVE_UP_S = 0.1, 3.0
 
@@ -89,6 +91,7 @@ class Plan:
         name, seed: of the search; the seed also decides what is killed when.
         kills: so many, then it is left in peace.
         trials, steps, pause, every: the budget, and what a trial does.
+        script: what is killed, in this order, two at once where two are named; without, chance decides.
     """
 
     name: str
@@ -101,6 +104,7 @@ class Plan:
     sampler: str = "tpe"
     pruner: str = "none"
     parallel: int = 3
+    script: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,12 +137,14 @@ class Aim:
         wait_s: so long after `from_s`.
         after: not before the ledger has more facts than this.
         from_s: on the monotonic clock.
+        at_end: not before all trials have ended: while the driver closes the search.
     """
 
     kinds: tuple[str, ...]
     wait_s: float
     after: int
     from_s: float
+    at_end: bool = False
 
 
 class Stuck(Exception):
@@ -166,6 +172,7 @@ class Round:
         self._driver: subprocess.Popen[bytes] | None = None
         self._due: dict[str, float] = {}
         self._moved_s = time.monotonic()
+        self._script = list(plan.script)
         self._aim, self._retry_s = self._next(), 0.0
         self._write_project()
 
@@ -286,19 +293,29 @@ class Round:
     def _maybe_kill(self) -> None:
         """Strike when the moment has come; one that finds no victim for long is given up."""
         now, aim = time.monotonic(), self._aim
-        if len(self.book.facts) <= aim.after:
+        if len(self.book.facts) <= aim.after or (aim.at_end and not self._all_ended()):
             self._aim = replace(aim, from_s=now)
             return
         if now < max(aim.from_s + aim.wait_s, self._retry_s):
             return
         if struck := self._strike(aim.kinds):
             self.kills += struck
-        if struck or now > aim.from_s + aim.wait_s + GIVE_UP_S:
+        if struck or (not self.plan.script and now > aim.from_s + aim.wait_s + GIVE_UP_S):
             self._aim = self._next()
         self._retry_s = time.monotonic() + RETRY_S
 
     def _next(self) -> Aim:
         """Mostly some time after the first new fact, at times whatever the search is about just then."""
+        aim = Aim(self._chosen(), self._random.uniform(0.0, 2.5), -1, time.monotonic())
+        if len(self.kills) == self.plan.kills - 1 and self._random.random() < AT_END:
+            return replace(aim, wait_s=self._random.uniform(0.0, 0.5), at_end=True)
+        if self._random.random() < BLIND:
+            return aim
+        return replace(aim, wait_s=self._random.uniform(*self.stage.wait_s), after=len(self.book.facts))
+
+    def _chosen(self) -> tuple[str, ...]:
+        if self._script:
+            return self._script.pop(0)
         kinds = list(self.stage.kinds)
         two = len(kinds) > 1 and self._random.random() < TWO
         chosen: list[str] = []
@@ -306,11 +323,10 @@ class Round:
             kind = self._random.choices(kinds, list(self.stage.kinds.values()))[0]
             if kind not in chosen:
                 chosen.append(kind)
-        if self._random.random() < BLIND:
-            return Aim(tuple(chosen), self._random.uniform(0.0, 2.5), -1, time.monotonic())
-        return Aim(
-            tuple(chosen), self._random.uniform(*self.stage.wait_s), len(self.book.facts), time.monotonic()
-        )
+        return tuple(chosen)
+
+    def _all_ended(self) -> bool:
+        return sum(fact.kind == "finished" for fact in self.book.facts) >= self.plan.trials
 
     def _strike(self, kinds: Sequence[str]) -> list[Kill]:
         struck = [(kind, *hit) for kind in kinds if (hit := self._hit(kind))]
