@@ -200,7 +200,9 @@ class Writer:
         except BaseException as error:
             job.error = error
         with self._state:
-            job.done, self._job = True, None
+            job.done = True
+            if self._job is job:
+                self._job = None
             self._state.notify_all()
 
     def _hand_in(self) -> bool:
