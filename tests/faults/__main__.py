@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.play import rounds
@@ -25,23 +26,29 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--stage", choices=list(STAGES), action="append", help="these alone")
     asked = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are ended too
-    names = asked.stage or list(STAGES)
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     begun_s = time.monotonic()
     verdicts: list[Verdict] = []
-    for name in names:
-        kills = round(asked.kills * SHARES[name] / sum(SHARES[each] for each in names))
-        with STAGES[name](folder) as stage:
-            for verdict in rounds(stage, kills, asked.seed, folder):
-                verdicts.append(verdict)
-                _progress(verdicts, begun_s)
+    # A stop ends the servers too, and what was seen so far is still worth its table.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        for verdict in _verdicts(asked, folder):
+            verdicts.append(verdict)
+            _progress(verdicts, begun_s)
     minutes = (time.monotonic() - begun_s) / 60
     print(f"Seed {asked.seed}, {len(verdicts)} searches, {minutes:.0f} minutes; {said(verdicts)}.\n")
     print(table(verdicts))
     with contextlib.suppress(OSError):
         folder.rmdir()  # only where no evidence is kept
     return 1 if any(v.violations for v in verdicts) else 0
+
+
+def _verdicts(asked: argparse.Namespace, folder: Path) -> Iterator[Verdict]:
+    names = asked.stage or list(STAGES)
+    for name in names:
+        kills = round(asked.kills * SHARES[name] / sum(SHARES[each] for each in names))
+        with STAGES[name](folder) as stage:
+            yield from rounds(stage, kills, asked.seed, folder)
 
 
 def _progress(verdicts: list[Verdict], begun_s: float) -> None:
