@@ -79,7 +79,7 @@ def frameworks(folder: Path) -> Iterator[Stage]:
     )
 
 
-STAGES = {"frameworks": frameworks, "local": local, "served": served, "cluster": cluster}
+STAGES = {"local": local, "served": served, "cluster": cluster, "frameworks": frameworks}
 
 
 def _attempts(pid: int) -> list[int]:
