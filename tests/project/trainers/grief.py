@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-ROWS = 52  # three batches of 16 and a rest of 4, which a part of 8 holds
+ROWS = 49  # three batches of 16, and a rest of one row, of which no two parts can be made
 
 
 def arrays() -> tuple[np.ndarray, np.ndarray]:
