@@ -331,9 +331,9 @@ def probe(storage: str, name: str) -> str | None:
             folder = folder.parent
         if not folder.is_dir():
             return f"{folder} is no folder"
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(_PROBE_BYTES))
-            file.flush()  # a full disk takes an empty file
+        with tempfile.TemporaryFile(dir=folder) as ballast:
+            ballast.write(bytes(_PROBE_BYTES))
+            ballast.flush()  # a full disk takes an empty file
             return None
     except OSError as error:
         what = error.strerror or str(error)
