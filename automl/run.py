@@ -9,22 +9,12 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-from automl import project, spool, storage
+from automl import project, spool, winner
 from automl.engines.base import Engine
-from automl.errors import (
-    BrokenFolder,
-    ChangedSearch,
-    Fault,
-    InputError,
-    LeaseLost,
-    LedgerError,
-    StorageError,
-    WorkerError,
-)
+from automl.errors import ChangedSearch, Fault, InputError, LeaseLost, LedgerError
 from automl.events import Event, State
 from automl.host import Host
 from automl.ledger import Lease, Ledger
@@ -346,53 +336,12 @@ class _Driver:
     # --- closing ---------------------------------------------------------------------------
 
     def _publish(self) -> None:
-        """Have the winner built and verified as an MLflow model; without one, or twice, nothing is done."""
+        """Have the winner built and verified; without one, or twice, nothing is done."""
         self._lease.check()
-        directions = [objective.direction for objective in self._plan.search.objectives]
-        front = best_trials(self.history.trials.values(), directions)
-        published = self.history.published or {}
-        if not front or (published.get("trial") == front[0].number and not published.get("error")):
-            return
-        winner = front[0]
-        data: dict[str, Any] = {"step": winner.step, "values": winner.values}
-        try:
-            data["path"] = self._package(winner)
-        except (WorkerError, StorageError) as error:
-            data["error"] = str(error)
-            if isinstance(error, BrokenFolder):
-                data["error"] += ". To train it anew, put its parameters into start_with of another search"
-            if winner.weights or self._plan.tracking_uri:  # else nobody has asked for a model
-                why = f"its model cannot be published: {data['error']}"
-                self._view.say(f"trial {winner.number} is the best, but {why}")
-        self._append(Event("published", winner.number, None, data))
-
-    def _package(self, winner: Trial) -> str:
-        from automl.export.base import Order, publish
-
-        search = self._plan.search
-        name, arguments = search.arguments(winner.params, self._takes)
-        trainer = search.trainers[name]
-        if not winner.weights:
-            mend = "return a scikit-learn estimator" if trainer.framework == "function" else "look at its log"
-            raise StorageError(f"trial {winner.number} kept no weights; {mend}")
-        self._view.say(f"packing the model of trial {winner.number}")
-        out = self._plan.root / "runs" if storage.is_remote(self._plan.storage) else Path(self._plan.storage)
-        weights = storage.fetch(winner.weights, out)
-        order = Order(
-            framework=trainer.framework,
-            root=str(self._plan.root),
-            model=trainer.model,
-            arguments=arguments,
-            weights=str(weights),
-            out=str(out / search.name / "model"),
-            values=winner.values or (),
-            trial=winner.number,
-        )
-        try:
-            return publish(order).path
-        finally:
-            if storage.is_remote(self._plan.storage):
-                storage.remove(str(weights))  # the copy that was fetched
+        best = winner.unpublished(self._plan, self.history)
+        if best is not None:
+            facts = winner.packed(self._plan, self._takes, best, self._view.say)
+            self._append(Event("published", best.number, None, facts))
 
     def _settle(self) -> None:
         """Give the ledger's database some time to come back, if it is away."""

@@ -88,7 +88,7 @@ FLOORS: list[tuple[str, ...]] = [
     ),
     # The programs of the child processes, which pick their adapter by name.
     ("worker", "trackers.__main__", "trackers.audit", "export.__main__"),
-    ("sweep", "desk", "plan", "run", "deep", "lookup", "fsck"),
+    ("sweep", "desk", "plan", "winner", "run", "deep", "lookup", "fsck"),
     ("door", "board", "console", "doctor", "cli", "__main__", ""),
 ]
 
