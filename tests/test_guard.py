@@ -24,7 +24,7 @@ from automl.host import Host
 
 SOURCE = Path(__file__).parent / "project"
 MARK = "AUTOML_TEST_FAMILY"
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 FILE = """
 name: family
 objective: {metric: loss, direction: minimize}

@@ -18,7 +18,7 @@ from automl.host import Host
 from automl.run import run
 
 ROOT = Path(__file__).parent / "project"
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 @pytest.fixture
