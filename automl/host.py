@@ -14,6 +14,7 @@ from typing import Any
 
 from automl import causes, scratch, stacks, usage
 from automl.engines.base import Answer, Message, Task
+from automl.errors import StorageError
 from automl.process import WorkerProcess
 from automl.storage import TrialFolder
 from automl.watch import Watch
@@ -193,7 +194,7 @@ class Host:
         assert self._task
         try:
             return TrialFolder(self._task.storage, self._task.search, self._task.trial, worker.scratch).log
-        except OSError:
+        except (OSError, StorageError):
             return worker.log
 
     def _hung_at(self, error: str) -> dict[str, str]:

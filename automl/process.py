@@ -159,7 +159,8 @@ class WorkerProcess:
 
 def _ending(code: int) -> str:
     if code < 0:
-        return f"killed by {signal.Signals(-code).name}"
+        known = {each.value: each.name for each in signal.Signals}
+        return f"killed by {known.get(-code, f'signal {-code}')}"
     return f"exit code {code}"
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from automl.events import State
+from automl.reclaim import DIED
 from automl.results import Attempt, Trial
 
 # A trial whose node or actor dies so often is given up: it may be what kills them.
@@ -91,7 +92,7 @@ def _ruled(trial: Trial, ended: Mapping[str, Any], retries: int, divisible: bool
 
 
 def _lost(trial: Trial) -> Ruling:
-    before = sum(attempt.outcome == "lost" for attempt in trial.attempts)
+    before = sum(_node_died(attempt) for attempt in trial.attempts)
     if before >= LOST_MOST:
         return Ruling(False, f"given up: {before + 1} nodes or actors died under it", "lost")
     return Ruling(True, "tried again; a lost node does not count against retries", "lost")
@@ -167,7 +168,7 @@ class Nodes:
             return
         if attempt.outcome in ("complete", "pruned"):
             self._deaths[node] = 0
-        elif attempt.outcome == "lost" or (attempt.outcome == "failed" and attempt.cause in MACHINE):
+        elif _node_died(attempt) or (attempt.outcome == "failed" and attempt.cause in MACHINE):
             self._deaths[node] += 1
             self._last_s[node] = attempt.ended_s or 0.0
 
@@ -204,6 +205,11 @@ def give_up(ended: Sequence[Trial], most: int) -> str | None:
     if len({(trial.reason, _alike(trial.error)) for trial in counted}) != 1:
         return None
     return f"the first {most} trials failed alike: {counted[-1].error}"
+
+
+def _node_died(attempt: Attempt) -> bool:
+    """Lost with its node or actor. The death of its driver speaks for neither node nor trial."""
+    return attempt.outcome == "lost" and attempt.error != DIED
 
 
 def _alike(error: str | None) -> str:

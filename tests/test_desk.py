@@ -18,6 +18,7 @@ from automl.desk import Desk, Ending, Setting, trial_seed
 from automl.engines.base import Answer, Task
 from automl.events import Event, State
 from automl.ledger import Ledger
+from automl.reclaim import reclaimed
 from automl.results import History
 from automl.retries import LOST_MOST
 from automl.search import Budget, Float, Objective, Search, Trainer
@@ -249,6 +250,22 @@ def test_lost_nodes_do_not_count_against_retries(office: Office) -> None:
     trial = office.history().trials[0]
     assert trial.state is State.COMPLETE
     assert len(trial.attempts) == LOST_MOST + 1
+
+
+def test_drivers_that_die_speak_for_no_trial_and_no_node(office: Office) -> None:
+    search = plan(retries=0)
+    for _ in range(LOST_MOST + 1):
+        desk = office.open(search)
+        task = desk.next_task()
+        assert task is not None
+        assert (task.trial, task.avoid) == (0, ())
+        desk.hear(task, {"kind": "started", "node_id": "a"})
+        office.lease.append(reclaimed(desk.history))  # as the next driver does
+        office.lease.release()
+    desk = office.open(search)
+    end(desk, take(desk), "lost")
+    one(desk)
+    assert office.history().trials[0].state is State.COMPLETE
 
 
 def test_a_trial_that_takes_down_every_node_is_given_up(office: Office) -> None:

@@ -66,7 +66,7 @@ class Reference:
         self.facts.append(("opened", None, None))
         for number, trial in self.trials.items():
             if trial.state == "RUNNING":
-                self._again(number, "lost", None)
+                self._again(number, "lost", "driver")
         worths = [self.trials[number].worth for number, _ in self.ended]
         self.stopping = any(worth and self._on_target(tuple(worth)) for worth in worths)
         self._look_at_patience()
@@ -158,7 +158,8 @@ class Reference:
 
     def _may_go_on(self, trial: Known, outcome: str, cause: str | None) -> bool:
         if outcome == "lost":
-            return trial.outcomes.count("lost") < LOST_MOST
+            nodes = [c != "driver" for o, c in zip(trial.outcomes, trial.causes, strict=True) if o == "lost"]
+            return sum(nodes) < LOST_MOST
         if cause in MACHINE:
             return sum(each in MACHINE for each in trial.causes) < self.rules.retries
         if cause == "memory":
