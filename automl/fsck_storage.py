@@ -185,7 +185,7 @@ class _Room:
         ]
         sound = next((other for other in before if self._usable(other)), None)
         step = storage.step_of(sound) if sound else 0
-        data = {"step": step, "path": sound}
+        data = {"step": step, "path": sound, "error": f"{place} is not whole: {wrong}"}
         event = Event("checkpointed", number, len(self._trial.attempts) or None, data, last_s)
         start = f"goes on from step {step}" if sound else "begins anew"
         return Difference(
