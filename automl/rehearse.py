@@ -6,7 +6,6 @@ Knows no framework and tells no search: what is reported stays here.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +16,10 @@ from automl.frameworks.base import Framework
 from automl.handle import TrialHandle
 from automl.project import resolve_address
 from automl.storage import fetch
+from automl.words import in_one_line
 
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# A framework's account of what does not fit may be as long as its list of layers.
+WHY_MOST = 300
 
 
 class Unkept(AutoMLError):
@@ -92,4 +93,4 @@ def _telling(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         why = str(error) if isinstance(error, CheckpointRefused) else f"{type(error).__name__}: {error}"
-        raise Unkept(f"{what}: {_COLOURS.sub('', why.strip().splitlines()[0]).rstrip('.')}") from error
+        raise Unkept(f"{what}: {in_one_line(why, WHY_MOST).rstrip('.')}") from error
