@@ -27,7 +27,9 @@ Say = Callable[[Message], None]
 WAKE_S = 0.1
 # The exit status of a tracker process whose driver has lost the search to another.
 SUPERSEDED = 3
+# What a tracker process that died is waited with before the next begins; a long life starts them anew.
 RESTARTS_S = (0.0, 1.0, 5.0, 15.0, 30.0)
+LONG_LIFE_S = 60.0
 
 
 class Superseded(Exception):
@@ -173,14 +175,15 @@ class Follower:
             self._thread.join(5.0)
 
     def _watch(self) -> None:
-        for wait_s in (*RESTARTS_S, *[RESTARTS_S[-1]] * 1000):
-            if self._closing.wait(wait_s):
-                return
+        deaths = 0
+        while not self._closing.wait(RESTARTS_S[min(deaths, len(RESTARTS_S) - 1)]):
+            begun_s = time.monotonic()
             code = self._live()
             if code in (0, SUPERSEDED) or self._closing.is_set():
                 self._caught_up = code == 0
                 return
             self._note({"error": self._error or f"the tracker process ended with status {code}"})
+            deaths = 1 if time.monotonic() - begun_s > LONG_LIFE_S else deaths + 1
 
     def _live(self) -> int:
         """One life of the process, from its start to its end; returns its exit status."""
