@@ -82,7 +82,7 @@ def test_the_snapshot_has_states_best_running_and_budget(planned: Plan) -> None:
 def test_an_earlier_drivers_best_and_trials_are_there_from_the_start(planned: Plan) -> None:
     history = History("quadratic", a_life(0, 0.97))
     board = Board(planned, history, 2)
-    assert board.opening() == "quadratic: 10 trials, 2 at once; carries on after 1 ended trials"
+    assert board.opening() == "quadratic: 10 trials, 2 at once; carries on after 1 ended trial"
     assert told(board, history, a_life(1, 1.5)) == ["trial 1 COMPLETE loss=1.5 2.0 s"]
     assert board.snapshot().best == ["trial 0  loss=0.97  model.x=0.97"]
 
