@@ -19,6 +19,7 @@ BUSY_S = 30
 VENDOR_ERRORS = (SQLAlchemyError, ImportError, OSError)
 # A server that is gone without a word, its machine or the network off, is given up after about this.
 SILENT_S = 30
+PAUSED_S = 10
 # What SQLite may be cured of: NOMEM, BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN, PROTOCOL.
 _SQLITE_PASSING = frozenset({7, 5, 6, 8, 10, 13, 14, 15})
 # How the SQLSTATE begins: connection, read-only, rolled back, resources, not ready, operator, I/O.
@@ -45,6 +46,8 @@ def connect(url: str) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _sqlite_pragmas)
         sa.event.listen(engine, "begin", _sqlite_begin)
+    else:
+        sa.event.listen(engine, "connect", _postgres_limits)
     return engine
 
 
@@ -158,6 +161,13 @@ def _sqlite_pragmas(connection: Any, _: Any) -> None:
     # In WAL mode NORMAL survives the death of any process; only a power cut may cost the last commits.
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
+
+
+def _postgres_limits(connection: Any, _: Any) -> None:
+    # A process that is paused in the middle of a transaction would keep its locks from whoever takes over.
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {int(PAUSED_S * 1000)}")
+    connection.commit()
 
 
 def _sqlite_begin(connection: Connection) -> None:

@@ -72,20 +72,15 @@ class Lease:
         self._lost = threading.Event()
         self._left = threading.Event()
         self._say, self._waits = say, waits
-        left = spool.find(waits) if waits else None
-        with ledger._engine.begin() as db:
-            self._key = _locked(db, name)
-            held = holder(db, self._key, lock=True)
-            if held and held.token and (before is None or held.token != before.token):
-                raise LeaseHeld(refusal(name, held))
-            why_not = self._hand_in(db, held, left) if left else None
-            self.fence = self._take(db, held)
-            self._n = _last(db, self._key)
-        if left:
-            self._tell_left(left, why_not)
+        # Before it is taken: another thread of this process must not find a holder that nobody renews.
+        renewed.add(self.token)
+        try:
+            self._begin(before)
+        except BaseException:
+            renewed.discard(self.token)
+            raise
         header = spool.Header(name, ledger.shown, self.fence, self.token, socket.gethostname())
         self._writer = Writer(self._write, spool.Spool(waits, header) if waits else None, say)
-        renewed.add(self.token)
         self._thread = threading.Thread(target=self._beat, name="automl-lease", daemon=True)
         self._thread.start()
 
@@ -199,6 +194,20 @@ class Lease:
         )
 
     # --- taking and keeping ----------------------------------------------------------------
+
+    def _begin(self, before: Holder | None) -> None:
+        """Take the lease, and with it what the driver before left waiting."""
+        left = spool.find(self._waits) if self._waits else None
+        with self.ledger._engine.begin() as db:
+            self._key = _locked(db, self.name)
+            held = holder(db, self._key, lock=True)
+            if held and held.token and (before is None or held.token != before.token):
+                raise LeaseHeld(refusal(self.name, held))
+            why_not = self._hand_in(db, held, left) if left else None
+            self.fence = self._take(db, held)
+            self._n = _last(db, self._key)
+        if left:
+            self._tell_left(left, why_not)
 
     def _take(self, db: Connection, held: Holder | None) -> int:
         fence = (held.fence if held else 0) + 1

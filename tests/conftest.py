@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -12,7 +14,24 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
+# MLflow keeps in these, for child processes, what was set in this one.
+_MLFLOW = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+
 PROJECT = Path(__file__).parent / "project"
+
+
+@pytest.fixture(autouse=True)
+def own_tracking() -> Iterator[None]:
+    """What a test made MLflow look at in this process is no other test's."""
+    before = {name: os.environ.get(name) for name in _MLFLOW}
+    yield
+    if mlflow := sys.modules.get("mlflow"):
+        mlflow.set_tracking_uri(before[_MLFLOW[0]])
+        mlflow.set_registry_uri(before[_MLFLOW[1]])
+    for name, value in before.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session")

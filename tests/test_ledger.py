@@ -17,7 +17,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
+from automl import database
 from automl.errors import LeaseHeld, LeaseLost, LedgerError, NoSuchSearch
 from automl.events import Event
 from automl.ledger import PAGE, Lease, Ledger, probe
@@ -485,3 +487,16 @@ def test_a_probe_of_a_running_server_finds_nothing_wrong(postgres: str) -> None:
     missing = make_url(postgres).set(database="missing", password="s3cret")
     wrong = probe(missing.render_as_string(hide_password=False))
     assert 'database "missing" does not exist' in (wrong or "")
+
+
+def test_a_driver_that_is_paused_within_a_transaction_keeps_nobody_out(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PAUSED_S", 0.3)
+    with closing(Ledger(postgres)) as paused, closing(Ledger(postgres)) as other:
+        paused.lease("s").release()
+        with pytest.raises(SQLAlchemyError), paused._engine.begin() as db:
+            db.execute(sa.text("SELECT * FROM automl_leases FOR UPDATE"))
+            with other.lease("s") as lease:  # waits for the row until the server ends what is paused
+                assert [event.n for event in lease.append([Event("opened")])] == [1]
+            db.execute(sa.text("SELECT 1"))

@@ -52,11 +52,16 @@ def test_a_search_that_cannot_be_read_keeps_nobody_from_seeing_the_others(
         ("second", "UNREADABLE"),
         ("third", "LOST"),
     ]
-    assert found[1]["reason"].startswith("second: its events make no sense (")
+    why = (
+        "event 2 of the ledger is cut off"
+        if damage == "half a text"
+        else "second: its events make no sense ("
+    )
+    assert found[1]["reason"].startswith(why)
     assert found[0].keys() == found[1].keys()
     tables.searches(found)
     assert "UNREADABLE" in capsys.readouterr().out
-    with pytest.raises(LedgerError, match="another version of automl"):
+    with pytest.raises(LedgerError, match="another version of automl|Restore a copy of it"):
         lookup.find("second", three)
     assert lookup.find("third", three).history.trials.keys() == {0}
     with pytest.raises(NoSuchSearch):

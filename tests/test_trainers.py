@@ -270,7 +270,7 @@ class Trial:
     def load_checkpoint(self) -> Path | None:
         return self.folder if any(self.folder.iterdir()) else None
 
-    def save_checkpoint(self, folder: str) -> None:
+    def save_checkpoint(self, folder: str, step: int | None = None) -> None:
         shutil.copytree(folder, self.folder, dirs_exist_ok=True)
 
     def save_model(self, model: Any, example: Any) -> None:
