@@ -61,7 +61,7 @@ def test_a_search_that_cannot_be_read_keeps_nobody_from_seeing_the_others(
     assert found[0].keys() == found[1].keys()
     tables.searches(found)
     assert "UNREADABLE" in capsys.readouterr().out
-    with pytest.raises(LedgerError, match="another version of automl|Restore a copy of it"):
+    with pytest.raises(LedgerError, match=r"another version of automl|Restore a copy of it"):
         lookup.find("second", three)
     assert lookup.find("third", three).history.trials.keys() == {0}
     with pytest.raises(NoSuchSearch):
