@@ -22,7 +22,7 @@ from automl.goals import Goals
 from automl.ledger import Lease
 from automl.results import History, Trial, objective_value
 from automl.search import Objective, Search
-from automl.sweep import Sweep
+from automl.sweep import Sweep, swept
 
 # Facts that say how long their driver has been alive: budget.time and the length of attempts.
 _TIMED = ("started", "reported", "ended")
@@ -93,7 +93,7 @@ class Desk:
             self._goals.note(trial)
             if self._goals.reached_by(trial):
                 self.stop("ENDED", "target")
-        self._sweep.recall(ended, swept=_swept(self.history))
+        self._sweep.recall(ended, swept=swept(self.history))
         if self._goals.out_of_patience:
             self.stop("ENDED", "budget.patience")
         self.tick()
@@ -367,17 +367,6 @@ class Desk:
             self._writing = False
         if self._cut:
             raise KeyboardInterrupt
-
-
-def _swept(history: History) -> bool:
-    """Whether the driver before this one came to its end, with the same search: then it swept."""
-    drivers = history.sessions[-2:]
-    if len(drivers) < 2:
-        return True
-    before, now = drivers
-    orderly = before.closed is not None and before.closed.get("state") != "LOST"
-    orderly = orderly and (before.closed or {}).get("swept", True)
-    return orderly and before.data.get("spec") == now.data.get("spec")
 
 
 def trial_seed(seed: int, number: int) -> int:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import NamedTuple
 
 from automl import storage
-from automl.results import Trial, dominates
+from automl.results import History, Trial, dominates
 from automl.search import Search
 
 Remove = Callable[[], object]
@@ -114,3 +114,14 @@ class Sweep:
             ]
         stay = {kept.number for kept in self._kept}
         return [each.weights for each in among if each.number not in stay]
+
+
+def swept(history: History) -> bool:
+    """Whether the driver before this one came to its end, with the same search: then it swept."""
+    drivers = history.sessions[-2:]
+    if len(drivers) < 2:
+        return True
+    before, now = drivers
+    orderly = before.closed is not None and before.closed.get("state") != "LOST"
+    orderly = orderly and (before.closed or {}).get("swept", True)
+    return orderly and before.data.get("spec") == now.data.get("spec")
