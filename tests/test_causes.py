@@ -25,7 +25,7 @@ class ResourceExhaustedError(Exception):
         (MemoryError(), "memory"),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory"),
         (ResourceExhaustedError("OOM when allocating tensor with shape[9]"), "memory"),
-        (ResourceExhaustedError("/tmp/x; No space left on device"), "machine"),
+        (ResourceExhaustedError("runs/x; No space left on device"), "machine"),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), "machine"),
         (RuntimeError("CUDA error: device-side assert triggered"), "code"),
         (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), "machine"),
