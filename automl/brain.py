@@ -5,64 +5,41 @@ ledger: parameters, intermediate values, states, and the system attributes that 
 and pruners wrote, which travel in `asked` and `reported` events. So a brain that replayed a ledger
 suggests and prunes exactly as the one that wrote it would have gone on to.
 
-With samplers.py the only door to Optuna.
+What to try next is thought out on a snapshot (thought.py), in any thread, and then taken, by the
+very path that a replay takes. With thought.py, points.py and samplers.py the only door to Optuna.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from automl.errors import LedgerError
 from automl.events import Event, State
 from automl.grid import Grid
+from automl.points import Points, plain
 from automl.results import objectives_in
 from automl.samplers import (
     LEARNS_CONSTRAINTS,
     MEMORY_CONSTRAINT,
     SHARE_HORIZON_TRIALS,
-    STARTUP_TRIALS,
     Pruning,
-    distribution,
     make_sampler,
     owed,
     resolve_sampler,
 )
 from automl.search import Search
-from automl.space import Choice, Float, same
+from automl.startup import Known, indifferent, starting
+from automl.thought import Asked, Memory, Thought, changed, pickled_again
 
 TOLD = {State.COMPLETE: TrialState.COMPLETE, State.PRUNED: TrialState.PRUNED, State.FAILED: TrialState.FAIL}
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A point to try, and where it came from.
-
-    Args:
-        params: `trainer` first where there are several, constants, then the active parameters.
-        trainer: the name of the trainer that runs it.
-        source: `start_with`, `share` (a trainer that would fall under its share), `startup` (the
-            sampler's random beginning), `sampler` or `grid`.
-        sampler: the sampler in use, `auto` resolved.
-        trial_attrs: what Optuna wrote about the trial, plain JSON.
-        study_attrs: what Optuna changed about the study, plain JSON.
-    """
-
-    params: dict[str, Any]
-    trainer: str
-    source: str
-    sampler: str
-    trial_attrs: dict[str, Any]
-    study_attrs: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -86,12 +63,11 @@ class Brain:
     def __init__(self, search: Search) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._search = search
-        self._space = search.full_space
-        self._axes = {name: distribution(parameter) for name, parameter in self._space.ordered()}
+        self._points = Points(search)
         self._policy = resolve_sampler(search)
         self._pruning = Pruning(search)
-        self._grid = Grid(self._space.params, search.seed) if self._policy.name == "grid" else None
-        self._storage = InMemoryStorage()
+        self._grid = Grid(search.full_space.params, search.seed) if self._policy.name == "grid" else None
+        self._storage = Memory()
         self._study = optuna.create_study(
             storage=self._storage,
             study_name=search.name,
@@ -103,6 +79,8 @@ class Brain:
         self._asked = 0
         self._by_trainer: Counter[str] = Counter()
         self._ended: Counter[TrialState] = Counter()
+        self._open: set[int] = set()
+        self._first_learnt: int | None = None
         self._condemned: set[int] = set()
         self._strangers: set[int] = set()
         self._foreign = False
@@ -110,7 +88,7 @@ class Brain:
     # --- live ------------------------------------------------------------------------------
 
     def ask(self, number: int) -> Asked | None:
-        """The next point to try.
+        """The next point to try, for those who do not mind to wait for it.
 
         Args:
             number: the new trial's number, which is how many were asked before.
@@ -118,21 +96,63 @@ class Brain:
         Returns:
             the point; None when nothing is left to try (a grid is exhausted).
         """
+        asked = self.thought(number)()
+        if asked is not None:
+            self.take(number, asked)
+        return asked
+
+    def thought(self, number: int) -> Thought:
+        """What to try next, to be thought out on the study as it is now.
+
+        Call the thought where it blocks nobody: it touches nothing of this brain. One at a time:
+        the next one has to know what this one asked for.
+
+        Args:
+            number: the new trial's number, which is how many were asked before.
+        """
+        self._ensure_next(number)
+        source, fixed = self._origin(number)
+        return Thought(
+            points=self._points,
+            memory=self._storage.snapshot(),
+            sampler=make_sampler(self._policy, self._search.seed, number),
+            name=self._policy.name,
+            number=number,
+            source=source,
+            fixed=fixed,
+            starting=partial(starting, self._policy, self._known()),
+        )
+
+    def take(self, number: int, asked: Asked) -> None:
+        """Put a point that was thought out into the study, as a replay of its event does.
+
+        Args:
+            number: the one that was thought about; nothing was taken in between.
+            asked: what the thought returned.
+        """
+        self._ensure_next(number)
+        self._put(number, plain(asked.facts()), asked.pickled)
+
+    def indifferent(self, number: int) -> bool:
+        """Whether what is asked for next is the same however the trials that are open go on.
+
+        Args:
+            number: the new trial's number, which is how many were asked before.
+        """
+        self._ensure_next(number)
+        source, fixed = self._origin(number)
+        settled = source is None or (bool(fixed) and self._points.settled(fixed))
+        return settled or indifferent(self._policy, self._known(), self._points.conditional)
+
+    def _ensure_next(self, number: int) -> None:
         if number != self._asked:
             raise ValueError(f"trial {number} asked, but {self._asked} is next")
-        origin = self._origin(number)
-        if origin is None:
-            return None
-        source, fixed = origin
-        known = self._storage.get_study_system_attrs(self._study_id)
-        trial = self._open(number, fixed)
-        values, raw = self._suggest(trial)
-        trial_attrs = _changed({}, self._attrs(number))
-        study_attrs = _changed(known, self._storage.get_study_system_attrs(self._study_id))
-        source = source or ("startup" if self._starting(trial_attrs, study_attrs) else "sampler")
-        self._count(values, raw)
-        trainer = values.get("trainer", next(iter(self._search.trainers)))
-        return Asked(values, trainer, source, self._policy.name, trial_attrs, study_attrs)
+
+    def _known(self) -> Known:
+        first = self._first_learnt
+        settled = first is not None and all(first < number for number in self._open)
+        complete, pruned = self._ended[TrialState.COMPLETE], self._ended[TrialState.PRUNED]
+        return Known(complete, pruned, len(self._open), settled)
 
     def report(self, number: int, step: int, metrics: Mapping[str, float]) -> Verdict:
         """Takes one report of a running trial and decides whether it goes on.
@@ -150,7 +170,7 @@ class Brain:
         trial = self._storage.get_trial(self._id(number))
         if self._pruning.prune(self._study, trial):
             self._condemned.add(number)
-        return Verdict(number in self._condemned, _changed(before, self._attrs(number)))
+        return Verdict(number in self._condemned, changed(before, self._attrs(number)))
 
     def tell(
         self, number: int, state: State, values: Sequence[float] | None, infeasible: bool = False
@@ -178,6 +198,9 @@ class Brain:
         steps = self._storage.get_trial(self._id(number)).last_step
         self._study.tell(number, final, state=told)
         self._ended[told] += 1
+        self._open.discard(number)
+        if told is not TrialState.FAIL:
+            self._first_learnt = min(number, self._first_learnt if self._first_learnt is not None else number)
         self._condemned.discard(number)
         if told is TrialState.COMPLETE:
             self._pruning.completed(steps)
@@ -201,18 +224,33 @@ class Brain:
         Raises:
             LedgerError: trial numbers are missing.
         """
-        for event in events:
+        events = list(events)
+        snapshots = self._seen_by_asks(events)
+        for event, seen in zip(events, snapshots, strict=True):
             number = event.trial
             if event.kind == "opened":
                 self._foreign = self._other_objectives(event.data.get("spec") or {})
             if number is None:
                 continue
             if event.kind == "asked":
-                self._replay_asked(number, event.data)
+                self._replay_asked(number, event.data, seen)
             elif event.kind == "reported" and not event.data.get("repeat"):
                 self._replay_reported(number, event.data)
             elif event.kind == "finished":
                 self._replay_finished(number, event.data)
+
+    def _seen_by_asks(self, events: Sequence[Event]) -> Iterator[Memory | None]:
+        """Event by event, while they are replayed: the study that it was thought out on, if an older one.
+
+        Only CMA-ES, which is computed again, has to know.
+        """
+        asks = [event for event in events if event.kind == "asked" and "seen" in event.data]
+        ahead = deque(sorted(event.data["seen"] for event in asks if self._policy.name == "cmaes"))
+        kept: dict[int, Memory] = {}
+        for event in events:
+            while ahead and ahead[0] < event.n:
+                kept[ahead.popleft()] = self._storage.snapshot()
+            yield kept.pop(event.data.get("seen", 0), None) if event.kind == "asked" else None
 
     def _other_objectives(self, spec: Mapping[str, Any]) -> bool:
         recorded = objectives_in(spec)
@@ -227,34 +265,39 @@ class Brain:
         self.tell(number, State.FAILED, None)
         self._strangers.add(number)
 
-    def _replay_asked(self, number: int, data: Mapping[str, Any]) -> None:
+    def _replay_asked(self, number: int, data: Mapping[str, Any], seen: Memory | None) -> None:
         if number != self._asked:
             raise LedgerError(f"the ledger has trial {number} where trial {self._asked} should follow")
+        attrs = data.get("trial_attrs") or {}
+        pickled: Mapping[str, Any] = {}
+        if self._policy.name == "cmaes" and any(key.endswith(":generation") for key in attrs):
+            # CMA-ES keeps a pickled optimizer: computed again, never read from a database.
+            sampler = make_sampler(self._policy, self._search.seed, number)
+            memory = seen or self._storage.snapshot()
+            pickled = pickled_again(memory, sampler, attrs.get("fixed_params", {}))
+        self._put(number, data, pickled)
+
+    def _put(self, number: int, data: Mapping[str, Any], pickled: Mapping[str, Any]) -> None:
+        """A point that was asked for, into the study: the one way in, live and replayed."""
         for key, value in (data.get("study_attrs") or {}).items():
             self._storage.set_study_system_attr(self._study_id, key, value)
-        raw = self._raw(data["params"])
+        self._asked += 1
+        raw = self._points.raw(data["params"])
         if raw is None:
             self._strangers.add(number)
             self._study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL))
-            self._asked += 1
             return
-        self._restore(number, raw, data.get("trial_attrs") or {})
-        self._count(data["params"], raw)
-
-    def _restore(self, number: int, raw: dict[str, Any], attrs: Mapping[str, Any]) -> None:
-        axes = {name: self._axes[name] for name in raw}
-        if not any(key.endswith(":generation") for key in attrs) or self._policy.name != "cmaes":
-            running = TrialState.RUNNING
-            trial = optuna.trial.create_trial(
-                state=running, params=raw, distributions=axes, system_attrs=dict(attrs)
-            )
-            self._study.add_trial(trial)
-            return
-        # CMA-ES keeps a pickled optimizer in memory: computed again, never read from a database.
-        _ = self._open(number, attrs.get("fixed_params", {})).relative_params
-        for name, axis in axes.items():
-            self._storage.set_trial_param(self._id(number), name, axis.to_internal_repr(raw[name]), axis)
-        self._set_attrs(number, attrs)
+        trial = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=raw,
+            distributions={name: self._points.axes[name] for name in raw},
+            system_attrs={**(data.get("trial_attrs") or {}), **pickled},
+        )
+        self._study.add_trial(trial)
+        self._open.add(number)
+        self._by_trainer[data["params"].get("trainer", "")] += 1
+        if self._grid is not None:
+            self._grid.tried(raw)
 
     def _replay_reported(self, number: int, data: Mapping[str, Any]) -> None:
         self._record(number, data["step"], data["metrics"])
@@ -265,21 +308,20 @@ class Brain:
 
     # --- where a point comes from ----------------------------------------------------------
 
-    def _origin(self, number: int) -> tuple[str, dict[str, Any]] | None:
-        """The source, "" where the sampler is free, and the parameters that are fixed by it."""
+    def _origin(self, number: int) -> tuple[str | None, dict[str, Any]]:
+        """The source, "" where the sampler is free, None where no point is left; and what it fixes."""
         if number < len(self._search.start_with):
             return "start_with", self._start(self._search.start_with[number])
         if self._grid is not None:
             point = self._grid.point(number)
-            return None if point is None else ("grid", point)
+            return (None, {}) if point is None else ("grid", point)
         due = self._due()
         return ("", {}) if due is None else ("share", {"trainer": due})
 
     def _start(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        fixed = {name: self._inward(name, value) for name, value in point.items() if name in self._axes}
-        conditions = [self._space.params[name].when or {} for name in fixed]
+        fixed = self._points.fixed(point)
         due = None if self._grid is not None else self._due()
-        if due is not None and "trainer" not in fixed and not any("trainer" in when for when in conditions):
+        if due is not None and self._points.wants_trainer(fixed):
             fixed["trainer"] = due
         return fixed
 
@@ -291,65 +333,7 @@ class Brain:
         horizon = min(SHARE_HORIZON_TRIALS, self._search.budget.trials or SHARE_HORIZON_TRIALS)
         return owed([self._by_trainer[name] for name in names], horizon)
 
-    def _starting(self, trial_attrs: Mapping[str, Any], study_attrs: Mapping[str, Any]) -> bool:
-        """Whether the sampler was still in its random beginning."""
-        name = self._policy.name
-        if name == "nsgaii":
-            return any(key.endswith(":generation") and value == 0 for key, value in trial_attrs.items())
-        if name == "qmc":
-            return not study_attrs
-        if name not in STARTUP_TRIALS:
-            return False
-        learnt = self._ended[TrialState.COMPLETE] + (self._ended[TrialState.PRUNED] if name == "tpe" else 0)
-        return bool(learnt < self._policy.arguments.get("n_startup_trials", STARTUP_TRIALS[name]))
-
-    # --- to and from Optuna ----------------------------------------------------------------
-
-    def _open(self, number: int, fixed: Mapping[str, Any]) -> optuna.Trial:
-        """A new trial of the study, some of whose parameters are fixed (choices by index)."""
-        self._study.sampler = make_sampler(self._policy, self._search.seed, number)
-        if fixed:
-            self._study.enqueue_trial(dict(fixed))
-        return self._study.ask()
-
-    def _suggest(self, trial: optuna.Trial) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Values by name as the trainer gets them, and as Optuna has them."""
-        values: dict[str, Any] = {"trainer": None} if "trainer" in self._axes else {}
-        values |= self._space.constants
-        raw: dict[str, Any] = {}
-        for name, axis in self._axes.items():
-            if self._space.active(name, values):
-                raw[name] = _drawn(trial, name, axis)
-                values[name] = self._outward(name, raw[name])
-        return values, raw
-
-    def _outward(self, name: str, raw: Any) -> Any:
-        parameter = self._space.params[name]
-        if isinstance(parameter, Choice):
-            return parameter.options[raw]
-        return float(raw) if isinstance(parameter, Float) else int(raw)
-
-    def _inward(self, name: str, value: Any) -> Any:
-        parameter = self._space.params[name]
-        if isinstance(parameter, Choice):
-            return parameter.index(value)
-        return float(value) if isinstance(parameter, Float) else int(value)
-
-    def _raw(self, params: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Recorded parameters as Optuna has them; None when they are no point of this space."""
-        constants = self._space.constants
-        raw: dict[str, Any] = {}
-        for name, axis in self._axes.items():
-            if not self._space.active(name, {**constants, **params}):
-                continue
-            try:
-                raw[name] = self._inward(name, params[name])
-                if not axis._contains(axis.to_internal_repr(raw[name])):
-                    return None
-            except (KeyError, ValueError, TypeError):
-                return None
-        kept = all(name in params and same(_plain(value), params[name]) for name, value in constants.items())
-        return raw if kept and params.keys() == raw.keys() | constants.keys() else None
+    # --- to Optuna -------------------------------------------------------------------------
 
     def _record(self, number: int, step: int, metrics: Mapping[str, float]) -> bool:
         """Stores the value that pruning looks at; False when there is none, or not the first one."""
@@ -369,12 +353,6 @@ class Brain:
         finite = len(final) == len(self._search.objectives) and all(map(math.isfinite, final))
         return final if finite else None
 
-    def _count(self, values: Mapping[str, Any], raw: Mapping[str, Any]) -> None:
-        self._asked += 1
-        self._by_trainer[values.get("trainer", "")] += 1
-        if self._grid is not None:
-            self._grid.tried(raw)
-
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
 
@@ -384,25 +362,3 @@ class Brain:
     def _set_attrs(self, number: int, attrs: Mapping[str, Any]) -> None:
         for key, value in attrs.items():
             self._storage.set_trial_system_attr(self._id(number), key, value)
-
-
-def _drawn(trial: optuna.Trial, name: str, axis: BaseDistribution) -> Any:
-    if isinstance(axis, CategoricalDistribution):
-        return trial.suggest_categorical(name, axis.choices)
-    if isinstance(axis, FloatDistribution):
-        return trial.suggest_float(name, axis.low, axis.high, step=axis.step, log=axis.log)
-    assert isinstance(axis, IntDistribution)
-    return trial.suggest_int(name, axis.low, axis.high, step=axis.step, log=axis.log)
-
-
-def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """What was added or changed, but for pickles (CMA-ES), which have no place in a database."""
-    return {
-        key: value
-        for key, value in after.items()
-        if ":optimizer:" not in key and (key not in before or before[key] != value)
-    }
-
-
-def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value))

@@ -11,7 +11,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from automl import retries
@@ -376,7 +376,7 @@ def trial_seed(seed: int, number: int) -> int:
 
 
 def _asked(asked: Asked) -> dict[str, Any]:
-    return asdict(asked)
+    return asked.facts()
 
 
 def _over(task: Task, outcome: str, **data: Any) -> Event:

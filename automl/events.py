@@ -8,7 +8,8 @@ An event is one fact about a search, JSON all through. The kinds and their `data
 |        |   |   | host, pid, engine, automl, strangers (ended trials that the changed search has no |
 |        |   |   | place for: they keep their numbers and are no longer ranked) |
 | asked | n | - | params, trainer, source (start_with, share, startup, sampler, grid), sampler, |
-|       |   |   | trial_attrs, study_attrs |
+|       |   |   | trial_attrs, study_attrs, seen (the n of the last event that the sampler knew of, where |
+|       |   |   | it thought while others were appended; without it, all that came before) |
 | started | n | k | node, pid, device, framework, warm (bool), code (a hash), resumed_step, |
 |         |   |   | skipped (why newer checkpoints were not taken, if any was not), node_id (Ray's |
 |         |   |   | name of the node), avoided (nodes that had just killed several attempts), micro (in |

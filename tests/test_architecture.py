@@ -62,7 +62,20 @@ FLOORS: list[tuple[str, ...]] = [
         "trackers.base",
         "export.base",
     ),
-    ("ledger", "lease", "samplers", "brain", "process", "host", "handle", "resume", "rehearse"),
+    (
+        "ledger",
+        "lease",
+        "samplers",
+        "startup",
+        "points",
+        "thought",
+        "brain",
+        "process",
+        "host",
+        "handle",
+        "resume",
+        "rehearse",
+    ),
     (
         "engines",
         "engines.local",
@@ -114,7 +127,7 @@ SHARED = ("trackers.picture", "trackers.flavors")
 
 DOORS: dict[str, tuple[str, ...]] = {
     "ray": ("engines.ray_tune", "engines.ray_actors"),
-    "optuna": ("brain", "samplers", "trackers.optuna_rdb"),
+    "optuna": ("brain", "thought", "points", "samplers", "trackers.optuna_rdb"),
     "mlflow": ("trackers.*",),
     "torch": ("frameworks.*", "export.*"),
     "pytorch_lightning": ("frameworks.*", "export.*"),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
+import pickle
 import random
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
@@ -24,6 +27,7 @@ from automl.events import Event, State
 from automl.samplers import first_rung, owed, resolve_pruner, resolve_sampler
 from automl.search import PRUNERS, SAMPLERS, Budget, Objective, Policy, Resources, Search, Trainer
 from automl.space import Choice, Float, Int, Space
+from automl.thought import Thought
 
 ONE = {"trainer": Trainer("function", "m:train")}
 KERAS = {"trainer": Trainer("keras", "m:net", "m:data")}
@@ -111,14 +115,14 @@ class Driver:
         return self.ledger
 
     def append(self, kind: Any, trial: int, data: Mapping[str, Any]) -> None:
-        self.ledger.append(Event(kind, trial, data=json.loads(json.dumps(data))))
+        self.ledger.append(Event(kind, trial, data=json.loads(json.dumps(data)), n=len(self.ledger) + 1))
 
     def _ask(self) -> None:
         asked = self.brain.ask(self.asked)
         if asked is None:
             self.exhausted = True
             return
-        self.append("asked", self.asked, asdict(asked))
+        self.append("asked", self.asked, asked.facts())
         self.flight[self.asked] = [asked.params, 0]
         self.asked += 1
 
@@ -150,6 +154,31 @@ class Driver:
 
     def states(self) -> Counter[str]:
         return Counter(data["state"] for data in self.of("finished"))
+
+
+class Aside(Driver):
+    """A driver that thinks about its asks aside: trials report and end between a thought and its point."""
+
+    def __init__(self, search: Search, seed: int = 0) -> None:
+        super().__init__(search, seed)
+        self.thought: Thought | None = None
+        self.seen = 0
+
+    def forget(self) -> None:
+        self.thought = None
+
+    def _ask(self) -> None:
+        if self.thought is None:
+            self.thought, self.seen = self.brain.thought(self.asked), len(self.ledger)
+            return
+        asked, self.thought = self.thought(), None
+        if asked is None:
+            self.exhausted = True
+            return
+        self.brain.take(self.asked, asked)
+        self.append("asked", self.asked, {**asked.facts(), "seen": self.seen})
+        self.flight[self.asked] = [asked.params, 0]
+        self.asked += 1
 
 
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
@@ -270,6 +299,155 @@ def test_a_ledger_cut_off_anywhere_gives_the_next_moves_again(seed: int, cut: in
     assert cut_off.ledger == whole.ledger
 
 
+# --- thought out aside -----------------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    cut=st.integers(0, 160),
+    name=st.sampled_from(["tpe", "qmc", "cmaes", "nsgaii", "random"]),
+)
+def test_asks_thought_out_while_trials_go_on_are_rebuilt_wherever_the_ledger_ends(
+    seed: int, cut: int, name: str
+) -> None:
+    search = plan(
+        CONDITIONAL, trainers=TWO, sampler=policy(name), pruner=policy("successive_halving"), seed=seed
+    )
+    kept, rebuilt = Aside(search, seed), Aside(search, seed)
+    for driver in (kept, rebuilt):
+        driver.run(cut)
+        driver.forget()
+    rebuilt.rebuild()
+    assert kept.run(170 - cut) == rebuilt.run(170 - cut)
+
+
+def stored(brain: Brain) -> list[Any]:
+    trials = brain._study.get_trials(deepcopy=False)
+    return [(t.state, t.values, t.params, t.intermediate_values, unpickled(t.system_attrs)) for t in trials]
+
+
+def unpickled(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes with what matters of a pickled optimizer, of which some bytes are never initialised."""
+    plain = {key: value for key, value in attrs.items() if ":optimizer:" not in key}
+    if len(plain) == len(attrs):
+        return plain
+    chunks = [attrs[f"cma:optimizer:{n}"] for n in range(len(attrs) - len(plain))]
+    optimizer = pickle.loads(bytes.fromhex("".join(chunks)))
+    return {**plain, "optimizer": [optimizer._g, optimizer._sigma, *optimizer._mean, *optimizer._C.ravel()]}
+
+
+def attrs(brain: Brain) -> dict[str, Any]:
+    return brain._storage.get_study_system_attrs(brain._study_id)
+
+
+@pytest.mark.parametrize("name", ["tpe", "qmc", "cmaes", "nsgaii"])
+def test_a_rebuilt_study_is_the_live_one_trial_by_trial_pickles_included(name: str) -> None:
+    driver = Aside(plan(sampler=policy(name), pruner=policy("successive_halving")), seed=4)
+    driver.run(400)
+    between = [event.n - event.data["seen"] - 1 for event in driver.ledger if event.kind == "asked"]
+    assert sum(between) > 20
+    live = driver.brain
+    driver.rebuild()
+    assert stored(driver.brain) == stored(live)
+    assert attrs(driver.brain) == attrs(live)
+    assert any("optimizer" in key for trial in stored(live) for key in trial[-1]) == (name == "cmaes")
+
+
+@pytest.mark.parametrize("name", ["tpe", "cmaes", "nsgaii", "qmc"])
+def test_a_thought_in_another_thread_sees_nothing_of_what_goes_on(name: str) -> None:
+    driver = Driver(plan(CONDITIONAL, trainers=TWO, sampler=policy(name)), seed=1)
+    driver.run(150)
+    thoughts = [driver.brain.thought(driver.asked) for _ in range(2)]
+    expected = thoughts[0]()
+    with ThreadPoolExecutor(1) as aside:
+        found = aside.submit(thoughts[1])
+        for number in sorted(driver.flight):
+            for step in range(10, 200):
+                driver.brain.report(number, step, {"value0": 9.0})
+            driver.brain.tell(number, State.COMPLETE, [9.0])
+        assert found.result() == expected
+
+
+def test_a_thought_leaves_the_study_alone_until_it_is_taken() -> None:
+    for name in ("tpe", "cmaes", "nsgaii", "qmc"):
+        driver = Driver(plan(sampler=policy(name)))
+        driver.run(120)
+        before = stored(driver.brain), attrs(driver.brain)
+        asked = driver.brain.thought(driver.asked)()
+        assert (stored(driver.brain), attrs(driver.brain)) == before
+        assert asked
+        driver.brain.take(driver.asked, asked)
+        assert len(stored(driver.brain)) == len(before[0]) + 1
+
+
+def test_a_point_that_is_taken_late_is_refused_when_another_one_came_first() -> None:
+    brain = Brain(plan())
+    asked = brain.thought(0)()
+    brain.ask(0)
+    assert asked
+    with pytest.raises(ValueError, match="trial 0 asked, but 1 is next"):
+        brain.take(0, asked)
+
+
+def futures(brain: Brain, running: Sequence[int], dice: random.Random) -> Brain:
+    """The same brain after its running trials have gone on in some way; some may still run."""
+    later = copy.deepcopy(brain)
+    for number in dice.sample(running, len(running)):
+        later.report(number, 50 + dice.randrange(9), {"value0": dice.random()})
+        end = dice.choice(["COMPLETE", "PRUNED", "FAILED", ""])
+        if end:
+            later.tell(number, State(end), [dice.random()] * len(later._study.directions))
+    return later
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    moves=st.integers(1, 60),
+    name=st.sampled_from(["random", "tpe", "qmc", "cmaes", "nsgaii"]),
+    conditional=st.booleans(),
+    dice=st.randoms(use_true_random=False),
+)
+def test_what_is_called_indifferent_is_the_same_in_every_future(
+    seed: int, moves: int, name: str, conditional: bool, dice: random.Random
+) -> None:
+    space, trainers = (CONDITIONAL, TWO) if conditional else (PLAIN, ONE)
+    start = [{"model.lr": 0.01}, {"model.lr": 0.01, "model.width": 32, "model.drop": 0.5}]
+    search = plan(space, trainers=trainers, sampler=policy(name), start_with=start, seed=seed)
+    driver = Driver(search, seed)
+    driver.run(moves)
+    if not driver.brain.indifferent(driver.asked):
+        return
+    expected = driver.brain.thought(driver.asked)()
+    for _ in range(4):
+        later = futures(driver.brain, sorted(driver.flight), dice)
+        assert later.thought(driver.asked)() == expected
+
+
+def test_asks_are_indifferent_where_a_sampler_looks_at_nothing_that_runs() -> None:
+    def told(search: Search, ended: int, running: int) -> bool:
+        brain = Brain(search)
+        for number in range(ended + running):
+            brain.ask(number)
+        for number in range(ended):
+            brain.tell(number, State.COMPLETE, [0.5])
+        return brain.indifferent(ended + running)
+
+    for name in ("random", "grid"):
+        assert told(plan(STEPPED, sampler=Policy(name)), 3, 3)
+    for name in ("tpe", "gp", "nsgaii"):  # whose start-up is four trials here
+        assert told(plan(sampler=policy(name)), 1, 2)
+        assert not told(plan(sampler=policy(name)), 1, 3)
+        assert not told(plan(sampler=policy(name)), 5, 1)
+        assert told(plan(sampler=policy(name)), 5, 0)
+    assert told(plan(sampler=Policy("qmc")), 1, 3)
+    assert not told(plan(sampler=Policy("qmc")), 0, 3)
+    whole = {"model.lr": 0.01, "model.width": 32, "model.drop": 0.5}
+    assert told(plan(sampler=policy("tpe"), start_with=[whole] * 9), 5, 3)
+    assert not told(plan(sampler=policy("tpe"), start_with=[{"model.lr": 0.01}] * 9), 5, 3)
+
+
 def test_suggestions_do_not_depend_on_the_process() -> None:
     code = (
         "import hashlib, json, tests.test_brain as t;"
@@ -360,7 +538,7 @@ def test_a_point_of_another_space_does_not_fit(changed: Search) -> None:
     first = Brain(plan()).ask(0)
     assert first
     brain = Brain(changed)
-    brain.replay([Event("asked", 0, data=asdict(first))])
+    brain.replay([Event("asked", 0, data=first.facts())])
     brain.tell(0, State.COMPLETE, [0.5])
     assert brain.ask(1)
 
@@ -534,7 +712,7 @@ def test_a_trial_that_was_to_be_cut_when_the_driver_died_is_cut_after_the_rebuil
     assert point
     cut = {"step": 1, "metrics": {"value0": 0.1}, "prune": True, "repeat": False, "trial_attrs": {}}
     brain = Brain(search)
-    brain.replay([Event("asked", 0, data=asdict(point)), Event("reported", 0, 1, cut)])
+    brain.replay([Event("asked", 0, data=point.facts()), Event("reported", 0, 1, cut)])
     assert brain.report(0, 2, {"value0": 9.0}).prune
 
 
