@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from automl.errors import Fault, InputError
+from automl.signatures import offered as offered
 from automl.signatures import signature as signature
 from automl.signatures import signature_faults as signature_faults
 from automl.signatures import taken as taken

@@ -41,6 +41,9 @@ class Attempt:
     spent_s: float | None = None
     node_id: str = ""
     place: str | None = None
+    gpu_peak_bytes: int | None = None  # what its process had of its GPU, at most
+    gpu_total_bytes: int | None = None
+    gave_way: bool = False  # short of memory in its share of a GPU; the next attempt has more
 
 
 @dataclass(slots=True)
@@ -68,6 +71,7 @@ class Trial:
     checkpoint_step: int = 0
     weights: str | None = None
     micro: int = 1
+    gpus: float | None = None  # the least share of a GPU that it may have, once it was short of memory
     error: str | None = None
     reason: str | None = None
     ended_s: float | None = None
@@ -226,6 +230,12 @@ class History:
         attempt.spent_s = self._spent_s(attempt, event)
         attempt.error, attempt.cause = data.get("error"), data.get("cause")
         attempt.place = data.get("place")
+        attempt.gpu_peak_bytes, attempt.gpu_total_bytes = (
+            data.get("gpu_peak_bytes"),
+            data.get("gpu_total_bytes"),
+        )
+        attempt.gave_way = "gpus" in data
+        trial.gpus = data.get("gpus", trial.gpus)
         trial.micro = data.get("micro", trial.micro)
         trial.weights = data.get("weights") or trial.weights
         if data.get("again"):

@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from automl.checks import permitted
 from automl.errors import Fault
 from automl.search import Search
-from automl.space import Choice, Int, Parameter, Space, holds
+from automl.space import Choice, Float, Int, Parameter, Space, holds, same
 from automl.values import OWNED
-from automl.words import Spot, dotted, near, plain
+from automl.words import Spot, dotted, near, plain, show, unknown
 
 PLACES = ("model", "data", "fit")
 _KINDS: Mapping[Any, str] = {
@@ -81,6 +81,25 @@ def _parameter(p: inspect.Parameter) -> dict[str, Any]:
     return found
 
 
+def offered(
+    found: Mapping[str, Any], name: str, options: Sequence[Any], keys: Sequence[str] = ()
+) -> dict[str, Any]:
+    """A signature with the values that one of its arguments may have.
+
+    Args:
+        found: the signature; an argument that it has not is added, as one that need not be given.
+        name: of the argument.
+        options: JSON values; the argument's default is one as well.
+        keys: of a mapping, where one may be given instead.
+    """
+    parameters = list(found["parameters"])
+    mine = {"name": name, "required": False, "kind": "keyword"}
+    mine = next((each for each in parameters if each["name"] == name), mine)
+    more = {"options": list(options), **({"keys": list(keys)} if keys else {})}
+    others = [each for each in parameters if each["name"] != name]
+    return {**found, "parameters": [*others, {**mine, **more}]}
+
+
 def taken(signatures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """For each trainer and place the names that it takes, as `Search.arguments` wants them.
 
@@ -121,6 +140,7 @@ def signature_faults(search: Search, signatures: Mapping[str, Mapping[str, Any]]
             faults += _not_taken(search, name, signatures)
     for trainer, found in signatures.items():
         faults += [*_not_given(search, space, trainer, found), *_unknown_fit(search, trainer, found)]
+        faults += _no_option(search, trainer, found)
     return faults
 
 
@@ -271,3 +291,51 @@ def _unknown_fit(search: Search, trainer: str, found: Mapping[str, Any]) -> Iter
         if argument not in known:
             what = f"{argument} is no parameter of {fit['name']}"
             yield _fault(_of(search, trainer, "fit", argument), what, _mend(argument, options), at_key=True)
+
+
+def _no_option(search: Search, trainer: str, found: Mapping[str, Any]) -> Iterator[Fault]:
+    """Values that an argument never has, where the file fixes them."""
+    for place in PLACES:
+        parameters = (found.get(place) or {"parameters": []})["parameters"]
+        known = {each["name"]: each for each in parameters if "options" in each}
+        given = [
+            (path, name, value) for path, name, value in _values(search, trainer, place) if name in known
+        ]
+        for path, name, value in given:
+            if wrong := _misfit(known[name], value):
+                yield Fault(dotted(path), *wrong, spot=path, at_key=isinstance(value, Parameter))
+
+
+def _values(search: Search, trainer: str, place: str) -> Iterator[tuple[Spot, str, Any]]:
+    """The values that are given to arguments, each with its place in the file and the argument's name."""
+    if place == "fit":
+        for name, value in search.trainers[trainer].fit.items():
+            yield _of(search, trainer, "fit", name), name, value
+    space = search.full_space
+    for name, value in (*space.params.items(), *space.constants.items()):
+        head, _, rest = name.partition(".")
+        if head != place or trainer not in permitted(space, name, search.trainers):
+            continue
+        argument, _, key = rest.partition(".")
+        if key:
+            yield ("space", name), argument, {key.partition(".")[0]: None}
+        elif isinstance(value, Choice):
+            options = enumerate(value.options)
+            yield from ((("space", name, "choice", i), argument, option) for i, option in options)
+        else:
+            yield ("space", name), argument, value
+
+
+def _misfit(parameter: Mapping[str, Any], value: Any) -> tuple[str, str] | None:
+    """What is wrong with the value of an argument that has options, and the mend."""
+    options, keys = [*parameter["options"], parameter.get("default")], parameter.get("keys", [])
+    if isinstance(value, Mapping) and keys:
+        strange = next((key for key in value if key not in keys), None)
+        name = f"{parameter['name']}.{strange}"
+        return None if strange is None else unknown(strange, keys, f"{name} is no argument")
+    if isinstance(value, Float | Int):
+        return f"{parameter['name']} is no number", "Write a choice"
+    if any(same(option, value) for option in options):
+        return None
+    words = [str(each).lower() if isinstance(each, bool) else str(each) for each in parameter["options"]]
+    return unknown(value, words, f"{parameter['name']} is never {show(value)}")

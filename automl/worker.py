@@ -31,7 +31,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from automl import causes, guard, project, streams, usage
+from automl import causes, gpu_memory, guard, project, streams, usage
 from automl.engines.base import Answer, Task
 from automl.errors import CheckpointRefused, StorageError, TrialFinished, TrialPruned, TrialStopped
 from automl.frameworks.base import Framework, framework
@@ -94,6 +94,7 @@ class Worker:
         self._framework: Framework | None = None
         self._served = 0
         self._held: dict[str, int] = {}
+        self._beside_bytes: int | None = None
 
     @property
     def framework(self) -> Framework:
@@ -128,7 +129,17 @@ class Worker:
         with contextlib.suppress(Exception):  # the log is a help, its loss no reason to fail the trial
             files.send_log()
         self._served += 1
-        self._link.send("ended", **ended, usage=self._usage())
+        self._link.send("ended", **ended, **self._gpu_facts(), usage=self._usage())
+
+    def _gpu_facts(self) -> dict[str, int]:
+        """What the trial has had of its GPU, where that is known. Never raises, as below."""
+        with contextlib.suppress(Exception):  # a vendor's own
+            use = self._framework.gpu_use() if self._framework and self._gpus else None
+            if use is not None:
+                if self._beside_bytes is None:  # asked once: nvidia-smi takes a while, a context stays
+                    self._beside_bytes = use.beside_bytes(gpu_memory.process_bytes())
+                return use.facts(self._beside_bytes)
+        return {}
 
     def _usage(self) -> dict[str, int]:
         """What this process holds. What only waits to be collected is, before it counts as a leak."""

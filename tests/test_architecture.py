@@ -42,6 +42,8 @@ FLOORS: list[tuple[str, ...]] = [
         "guard",
         "watch",
         "usage",
+        "gpu_memory",
+        "packing",
         "stacks",
         "streams",
         "manifest",
@@ -85,6 +87,10 @@ FLOORS: list[tuple[str, ...]] = [
         "frameworks.lightning",
         "frameworks.keras",
         "frameworks.keras_feed",
+        "frameworks.lightning_fit",
+        "frameworks.keras_fit",
+        "frameworks.keras_memory",
+        "frameworks.torch_memory",
         "frameworks.function",
         "trackers",
         "trackers.mlflow",
@@ -109,8 +115,8 @@ FLOORS: list[tuple[str, ...]] = [
 ADAPTERS: dict[str, tuple[str, ...]] = {
     "local": ("engines.local",),
     "ray": ("engines.ray_tune", "engines.ray_actors"),
-    "lightning": ("frameworks.lightning",),
-    "keras": ("frameworks.keras", "frameworks.keras_feed"),
+    "lightning": ("frameworks.lightning", "frameworks.lightning_fit"),
+    "keras": ("frameworks.keras", "frameworks.keras_feed", "frameworks.keras_fit", "frameworks.keras_memory"),
     "function": ("frameworks.function",),
     "mlflow": (
         "trackers.mlflow",
@@ -122,8 +128,9 @@ ADAPTERS: dict[str, tuple[str, ...]] = {
     "optuna mirror": ("trackers.optuna_rdb",),
     "mlflow model": ("export.mlflow_model", "export.verify", "export.automl_model_loader"),
 }
-# Picture is what every tracker shows; flavors keeps MLflow's own words inside trackers/.
-SHARED = ("trackers.picture", "trackers.flavors")
+# Picture is what every tracker shows; flavors keeps MLflow's own words inside trackers/. Lightning uses
+# torch, and so may Keras.
+SHARED = ("trackers.picture", "trackers.flavors", "frameworks.torch_memory")
 
 DOORS: dict[str, tuple[str, ...]] = {
     "ray": ("engines.ray_tune", "engines.ray_actors"),

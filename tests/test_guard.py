@@ -20,9 +20,11 @@ import psutil
 import pytest
 
 from automl import machine, scratch
+from automl.engines.base import Answer, Task
 from automl.host import Host
 
 SOURCE = Path(__file__).parent / "project"
+ROOT = SOURCE.parents[1]
 MARK = "AUTOML_TEST_FAMILY"
 PATIENCE_S = 120.0
 FILE = """
@@ -233,3 +235,30 @@ def test_only_what_a_dead_owner_left_is_swept(tmp_path: Path, monkeypatch: pytes
         for each in left.values():
             each.kill()
             each.wait()
+
+
+@pytest.mark.parametrize("answer", [Answer.GO, Answer.END])
+def test_the_loader_processes_of_a_trial_are_gone_before_the_next(answer: Answer, tmp_path: Path) -> None:
+    """Those of the examples stay from epoch to epoch, and their worker from trial to trial."""
+    host = Host(str(ROOT), 1)
+    words: dict[str, Any] = {"framework": "lightning", "model": "trainers.digits_torch:DigitsNet"}
+    words |= {"data": "trainers.digits_torch:DigitsData", "trainer": "trainer", "search": "loaders"}
+    words |= {"objectives": ({"metric": "val_loss", "direction": "minimize", "value": "last"},)}
+    words |= {"resources": {"cpus": 1, "gpus": 0}, "root": str(ROOT), "storage": str(tmp_path)}
+    arguments = {"data": {"num_workers": 2}, "fit": {"max_epochs": 2}}
+    pids, loaders = set(), []
+    for number in range(2):
+        host.start(Task(trial=number, attempt=1, seed=number, arguments=arguments, **words))
+        while (message := host.poll(1.0) or {"kind": "nothing"})["kind"] != "ended":
+            if message["kind"] == "started":
+                worker = psutil.Process(message["pid"])
+                pids.add(message["pid"])
+                assert worker.children() == []
+            if message["kind"] == "report":
+                loaders.append(len(worker.children()))
+                host.answer(answer)
+    left = worker.children()
+    host.close()
+    assert len(pids) == 1
+    assert set(loaders) == {4}
+    assert left == []

@@ -269,6 +269,60 @@ def test_an_unknown_argument_of_fit_is_a_fault_and_what_the_house_gives_is_never
     ]
 
 
+OFFERED = project.offered(
+    project.offered(signed("max_epochs", "precision"), "precision", ["32-true", "bf16-mixed", 32]),
+    "compile",
+    [False, True, "max-autotune"],
+    keys=("mode", "dynamic"),
+)
+
+
+def chosen(space: dict[str, Any], fit: dict[str, Any] | None = None) -> list[str]:
+    found = {"error": None, "model": signed("a"), "data": signed(), "fit": OFFERED}
+    return told_by(search({"model.a": 1, **space}, fit=fit), found)
+
+
+@pytest.mark.parametrize(
+    ("space", "faults"),
+    [
+        ({"fit.precision": Choice(("32-true", "bf16-mixed", 32))}, []),
+        ({"fit.compile": Choice((False, True, {"mode": "max-autotune", "dynamic": True}))}, []),
+        ({"fit.compile.mode": Choice(("default", "max-autotune"))}, []),
+        ({"fit.compile": True, "fit.precision": "bf16-mixed", "fit.max_epochs": 3}, []),
+        (
+            {"fit.precision": Choice(("32-true", "bf16-mixd"))},
+            [
+                "space.fit.precision.choice.1: precision is never 'bf16-mixd'. Did you mean bf16-mixed?",
+            ],
+        ),
+        (
+            {"fit.precision": 8},
+            ["space.fit.precision: precision is never 8. Use one of: 32-true, bf16-mixed, 32."],
+        ),
+        ({"fit.precision": Int(16, 32)}, ["space.fit.precision: precision is no number. Write a choice."]),
+        (
+            {"fit.compile": "yes"},
+            ["space.fit.compile: compile is never 'yes'. Use one of: false, true, max-autotune."],
+        ),
+        (
+            {"fit.compile.modes": Choice(("default", "max-autotune"))},
+            ["space.fit.compile.modes: compile.modes is no argument. Did you mean mode?"],
+        ),
+    ],
+)
+def test_a_value_that_an_argument_never_has_is_a_fault_where_the_file_fixes_it(
+    space: dict[str, Any], faults: list[str]
+) -> None:
+    assert chosen(space) == faults
+
+
+def test_so_is_one_in_fit_of_the_trainer() -> None:
+    assert chosen({}, fit={"compile": {"mode": "default"}, "precision": 32}) == []
+    assert chosen({}, fit={"compile": {"fast": True}, "precision": None}) == [
+        "trainer.fit.compile: compile.fast is no argument. Use one of: mode, dynamic.",
+    ]
+
+
 def test_a_parameter_that_only_goes_by_position_cannot_be_given(root: Path) -> None:
     assert told({"model.b": 1}, sign("demo_trainers.net:only")) == [
         "trainer.model: a of only cannot be given by its name. Remove the / from its signature."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -38,18 +39,20 @@ def as_is(batch: Any) -> Any:
     return batch
 
 
-def training(data: Tensors, batch_size: int, num_workers: int, pin_memory: bool) -> DataLoader[Batch]:
+def training(data: Tensors, batch_size: int, num_workers: int, pin_memory: bool | None) -> DataLoader[Batch]:
     """A loader in another order every epoch."""
     return _loader(data, batch_size, num_workers, pin_memory, shuffle=True)
 
 
-def validation(data: Tensors, batch_size: int, num_workers: int, pin_memory: bool) -> DataLoader[Batch]:
+def validation(
+    data: Tensors, batch_size: int, num_workers: int, pin_memory: bool | None
+) -> DataLoader[Batch]:
     """A loader in the data's order. Without gradients a larger batch fits."""
     return _loader(data, max(batch_size, 256), num_workers, pin_memory, shuffle=False)
 
 
 def _loader(
-    data: Tensors, batch_size: int, num_workers: int, pin_memory: bool, shuffle: bool
+    data: Tensors, batch_size: int, num_workers: int, pin_memory: bool | None, shuffle: bool
 ) -> DataLoader[Batch]:
     return DataLoader(
         data,
@@ -57,6 +60,6 @@ def _loader(
         shuffle=shuffle,
         collate_fn=as_is,
         num_workers=num_workers,
-        pin_memory=pin_memory,
+        pin_memory=torch.cuda.is_available() if pin_memory is None else pin_memory,
         persistent_workers=num_workers > 0,
     )

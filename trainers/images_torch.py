@@ -30,7 +30,7 @@ class ImagesData(pl.LightningDataModule):
         validation: share held out for validation.
         split_seed: the same for all trials, so that they are judged on the same images.
         num_workers: loader processes; 0 is fastest where the images lie in memory.
-        pin_memory: speeds up the copy to a GPU.
+        pin_memory: speeds up the copy to a GPU; by default where there is one.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class ImagesData(pl.LightningDataModule):
         validation: float = 0.2,
         split_seed: int = 0,
         num_workers: int = 0,
-        pin_memory: bool = False,
+        pin_memory: bool | None = None,
     ) -> None:
         super().__init__()
         self.path, self.batch_size = path, batch_size

@@ -25,7 +25,7 @@ import numpy as np
 from automl.errors import StorageError
 from automl.export import automl_model_loader as loader
 from automl.export.base import Order
-from automl.export.verify import Verifier, batches
+from automl.export.verify import Verifier, batches, readable
 from automl.trackers import flavors
 
 EXAMPLE_ROWS = 8
@@ -41,12 +41,14 @@ class Original:
         predict: arrays, batch first, to arrays.
         example: a few rows of input, at least two.
         formats: what to try, by name, the best first.
+        rough: whether it computes in half precision.
     """
 
     model: Any
     predict: Callable[[Any], Any]
     example: Any
     formats: Mapping[str, Callable[[Path, flavors.Description], None]]
+    rough: bool = False
 
 
 def build(order: Order) -> dict[str, Any]:
@@ -63,7 +65,7 @@ def build(order: Order) -> dict[str, Any]:
     sys.path.insert(0, order.root)
     with Verifier(order.framework) as verifier:
         original = ORIGINALS[order.framework](order)
-        expected = batches(original.example, original.predict)
+        expected = batches(original.example, original.predict, original.rough)
         said: list[str] = []
         for name, save in original.formats.items():
             try:
@@ -156,7 +158,16 @@ def _keras(order: Order) -> Original:
         _save_with_loader("keras", weights / "model.keras", order, out, described)
 
     formats = {"keras_code": with_code} if own else {"keras": plain, "keras_code": with_code}
-    return Original(model, lambda x: loader.run_keras(model, x), _example(order), formats)
+    halves = ("float16", "bfloat16")
+    rough = any(layer.compute_dtype in halves for layer in model._flatten_layers(include_self=False))
+    return Original(model, lambda x: _outputs(loader.run_keras(model, x)), _example(order), formats, rough)
+
+
+def _outputs(made: Any) -> Any:
+    """What Keras predicted, in types that numpy has."""
+    return (
+        {name: readable(each) for name, each in made.items()} if isinstance(made, Mapping) else readable(made)
+    )
 
 
 def _function(order: Order) -> Original:

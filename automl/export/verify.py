@@ -26,6 +26,8 @@ from automl.trackers.base import spawn
 
 SIZES = (1, 5)  # besides the example's own: a frozen batch size shows at once
 RTOL, ATOL = 1e-3, 1e-4
+# For a model that computes in half precision, which rounds otherwise in a batch of another size.
+ROUGH = 2e-2
 MODULES = {"lightning": "torch", "keras": "keras", "function": "sklearn"}
 
 
@@ -70,42 +72,52 @@ class Verifier:
             raise WorkerError(answer["error"])
 
 
-def batches(example: Any, predict: Callable[[Any], Any]) -> dict[str, np.ndarray]:
+def batches(example: Any, predict: Callable[[Any], Any], rough: bool = False) -> dict[str, np.ndarray]:
     """The example, one row and five rows, each with the original's predictions, as flat arrays.
 
     Args:
         example: an array [batch, ...], or a mapping of names to such arrays.
         predict: the original model.
+        rough: whether it computes in half precision.
 
     Returns:
-        arrays by `KIND/ROWS/NAME`, where KIND is `in` or `out` and NAME is empty for a single array.
+        arrays by `KIND/ROWS/NAME`, where KIND is `in` or `out` and NAME is empty for a single array;
+        `rough` beside them.
     """
-    flat: dict[str, np.ndarray] = {}
+    flat = {"rough": np.asarray(rough)}
     for size in (_length(example), *SIZES):
         batch = _resized(example, size)
         for kind, value in (("in", batch), ("out", predict(batch))):
             named = value if isinstance(value, Mapping) else {"": value}
-            flat |= {f"{kind}/{size}/{name}": np.asarray(array) for name, array in named.items()}
+            flat |= {f"{kind}/{size}/{name}": readable(array) for name, array in named.items()}
     return flat
 
 
 def difference(folder: Path, expected: Mapping[str, np.ndarray]) -> str | None:
     """Where the folder's predictions differ from what is expected, or None."""
-    for size in sorted({key.split("/")[1] for key in expected}, key=int, reverse=True):
+    rough = bool(expected.get("rough", False))
+    for size in sorted({key.split("/")[1] for key in expected if "/" in key}, key=int, reverse=True):
         batch = _named(expected, f"in/{size}/")
         found = flavors.predict(folder, batch.get("", batch))
         found = dict(found) if isinstance(found, Mapping) else {"": found}
         for name, wanted in _named(expected, f"out/{size}/").items():
-            got = np.asarray(found.get(name, np.nan))
-            if got.shape != wanted.shape or not _close(got, wanted):
+            got = readable(found.get(name, np.nan))
+            if got.shape != wanted.shape or not _close(got, wanted, rough):
                 return f"for a batch of {size} the model predicts something else than the original"
     return None
 
 
-def _close(got: np.ndarray, wanted: np.ndarray) -> bool:
+def readable(values: Any) -> np.ndarray:
+    """The values as an array of a type that numpy has: bfloat16 is none of them."""
+    array = np.asarray(values)
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def _close(got: np.ndarray, wanted: np.ndarray, rough: bool) -> bool:
     if not np.issubdtype(wanted.dtype, np.number):
         return bool((got == wanted).all())
-    return bool(np.allclose(got, wanted, rtol=RTOL, atol=ATOL, equal_nan=True))
+    rtol, atol = (ROUGH, ROUGH) if rough else (RTOL, ATOL)
+    return bool(np.allclose(got, wanted, rtol=rtol, atol=atol, equal_nan=True))
 
 
 def _named(flat: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

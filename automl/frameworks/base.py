@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from automl import causes
 from automl.engines.base import Answer, Task
 from automl.errors import AutoMLError, CheckpointRefused
+from automl.gpu_memory import Use
 
 _HOME = {
     "lightning": "automl.frameworks.lightning:Lightning",
@@ -66,6 +67,10 @@ class Framework(ABC):
     def gpu_bytes(self) -> int:
         """What this process holds of GPU memory, caches included. Raises where its GPUs are in error."""
         return 0
+
+    def gpu_use(self) -> Use | None:
+        """What the trial that has just ended has had of its GPU; None where nobody knows."""
+        return None
 
     def release(self) -> None:  # noqa: B027 - most have nothing to give back
         """Between two trials: give back memory that is only kept for later."""

@@ -17,11 +17,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from automl import project
 from automl.engines.base import Answer, Task
 from automl.errors import AutoMLError, TrialFinished, TrialPruned, TrialStopped
+from automl.frameworks import keras_fit, keras_memory
 from automl.frameworks.base import CannotSplit, Framework, Handle, in_parts, refused, write_meta
 from automl.frameworks.keras_feed import Feed, as_arrays, example_of, inputs_of, split
+from automl.gpu_memory import Use
 
 _VARIABLES = "variables.npz"
 _STATE = "state.json"
@@ -39,31 +40,35 @@ class Keras(Framework):
 
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
-            for device in tf.config.list_physical_devices("GPU"):
-                tf.config.experimental.set_memory_growth(device, True)
+            keras_memory.hold(gpus)
         elif keras.backend.backend() == "torch":
             import torch
 
             torch.set_num_threads(threads)
+            keras_memory.hold(gpus)
 
     def gpu_bytes(self) -> int:
-        if keras.backend.backend() != "tensorflow":
-            return 0
-        import tensorflow as tf
+        return keras_memory.held_bytes()
 
-        count = len(tf.config.list_logical_devices("GPU"))
-        return sum(tf.config.experimental.get_memory_info(f"GPU:{n}")["current"] for n in range(count))
+    def gpu_use(self) -> Use | None:
+        return keras_memory.use()
 
     def seed(self, seed: int) -> None:
+        keras_memory.begin()
         keras.utils.clear_session(free_memory=True)
         keras.utils.set_random_seed(seed % 2**32)
 
     def fit_signature(self) -> dict[str, Any]:
-        return {**project.signature(keras.Model.fit), "name": "keras.Model.fit"}
+        return keras_fit.signature()
 
     def train(self, handle: Handle, model: Any, data: Any) -> None:
+        with keras_fit.precision(handle.task.arguments.get("fit", {}).get("precision")):
+            self._train(handle, model, data)
+
+    def _train(self, handle: Handle, model: Any, data: Any) -> None:
         task = handle.task
         made = _compiled(model(**task.arguments.get("model", {})), task.model)
+        keras_fit.jit(made, task.arguments.get("fit", {}).get("jit_compile"))
         fed = Fed(_data(data, task), _fit(handle), task.seed, task.micro)
         if task.micro > 1:
             add_up(made, task.micro)
@@ -250,6 +255,7 @@ def _data(maker: Any, task: Task) -> Any:
 
 def _fit(handle: Handle) -> dict[str, Any]:
     fit = {"verbose": 0, **handle.task.arguments.get("fit", {})}
+    fit = {name: value for name, value in fit.items() if name not in keras_fit.HOUSE}
     if fit.get("class_weight"):  # a task is JSON, whose keys are text
         fit["class_weight"] = {int(label): weight for label, weight in fit["class_weight"].items()}
     if handle.task.deep:

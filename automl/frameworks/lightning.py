@@ -18,10 +18,11 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 
-from automl import project
 from automl.engines.base import Answer
 from automl.errors import TrialFinished, TrialPruned, TrialStopped
+from automl.frameworks import lightning_fit, torch_memory
 from automl.frameworks.base import CannotSplit, Framework, Handle, error_line, in_parts, refused, write_meta
+from automl.gpu_memory import Use
 
 _CHECKPOINT = "trainer.ckpt"
 _EXAMPLE_ROWS = 4
@@ -32,8 +33,9 @@ class Lightning(Framework):
     name = "lightning"
 
     def start(self, cpus: float, gpus: float) -> None:
-        self._gpus = gpus
-        torch.set_num_threads(max(1, int(cpus)))
+        self._gpus, self._threads = gpus, max(1, int(cpus))
+        torch.set_num_threads(self._threads)
+        torch_memory.hold(gpus)
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 
     def gpu_bytes(self) -> int:
@@ -42,15 +44,19 @@ class Lightning(Framework):
         torch.cuda.synchronize()  # raises what a kernel did wrong: no later one of this process will run
         return sum(torch.cuda.memory_reserved(each) for each in range(torch.cuda.device_count()))
 
+    def gpu_use(self) -> Use | None:
+        return torch_memory.use()
+
     def release(self) -> None:
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
 
     def seed(self, seed: int) -> None:
+        torch_memory.begin()
         pl.seed_everything(seed, workers=True, verbose=False)
 
     def fit_signature(self) -> dict[str, Any]:
-        return project.signature(pl.Trainer)
+        return lightning_fit.signature()
 
     def train(self, handle: Handle, model: Any, data: Any) -> None:
         arguments, micro = handle.task.arguments, handle.task.micro
@@ -61,10 +67,13 @@ class Lightning(Framework):
             given = in_parts(data, given, micro)
         loaders = _loaders(data(**given))
         reporter = Reporter(handle, module)
-        trainer = pl.Trainer(**self._house(handle, reporter), **_fit(handle))
+        fit = _fit(handle)
+        lightning_fit.compile_module(module, compiles := fit.pop("compile", False), self._threads)
+        trainer = pl.Trainer(**self._house(handle, reporter), **fit)
         checkpoint = str(handle.checkpoint / _CHECKPOINT) if handle.checkpoint else None
         with refused(lambda: checkpoint is not None and not reporter.began, _unreadable):
             trainer.fit(module, **loaders, ckpt_path=checkpoint, weights_only=True)
+        lightning_fit.note_compiled(module, compiles)
         reporter.keep_last()
 
     def load(self, model: Any, arguments: Mapping[str, Any], folder: Path) -> Any:

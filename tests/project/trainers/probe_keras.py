@@ -11,7 +11,18 @@ import tensorflow as tf
 from trainers import tiny_keras
 from trainers.tiny_keras import Arrays, data
 
-__all__ = ["data", "lazy", "named", "named_data", "no_validation", "rows", "rough", "stream", "threads"]
+__all__ = [
+    "compiled",
+    "data",
+    "lazy",
+    "named",
+    "named_data",
+    "no_validation",
+    "rows",
+    "rough",
+    "stream",
+    "threads",
+]
 
 
 def lazy(lr: float = 0.05, dropout: float = 0.2) -> keras.Model:
@@ -44,6 +55,21 @@ def threads() -> keras.Model:
 
     model = rough()
     model.compile("sgd", _loss(), metrics=[threads])
+    return model
+
+
+def compiled(jit: bool | str = "auto", dropout: float = 0.2) -> keras.Model:
+    """Compiled with jit_compile `jit`; reports whether it is in use as `jit`, and bits of its floats."""
+
+    class Told(keras.Sequential):
+        def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+            found = super().compute_metrics(x, y, y_pred, sample_weight)
+            told = {"jit": float(self.jit_compile), "bits": 8.0 * y_pred.dtype.size}
+            return {**found, **told}
+
+    layers = [keras.Input((8,)), keras.layers.Dropout(dropout), keras.layers.Dense(3)]
+    model = Told(layers)
+    model.compile("sgd", _loss(), metrics=["accuracy"], jit_compile=jit)
     return model
 
 

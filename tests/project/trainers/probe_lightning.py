@@ -8,7 +8,7 @@ import torch
 
 from trainers.tiny_lightning import TinyData, TinyNet
 
-__all__ = ["PlateauNet", "ThreadsNet", "TinyData"]
+__all__ = ["CompiledNet", "PlateauNet", "StepsNet", "ThreadsNet", "TinyData"]
 
 
 class ThreadsNet(TinyNet):
@@ -31,3 +31,26 @@ class PlateauNet(TinyNet):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "monitor": "val_loss", "interval": "epoch"},
         }
+
+
+class CompiledNet(TinyNet):
+    """Reports `compiled`: whether torch.compile compiled its forward."""
+
+    seen = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen = torch.compiler.is_compiling()
+        return super().forward(x)
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("compiled", float(self.seen))
+
+
+class StepsNet(TinyNet):
+    """Its steps never call the module itself."""
+
+    def training_step(self, batch: Any, batch_index: int) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+
+    def validation_step(self, batch: Any, batch_index: int) -> None:
+        self.log("val_loss", torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1]))
