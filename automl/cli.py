@@ -198,6 +198,8 @@ def check(
             print(fault)
         if not faults:
             print(f"{file}: no faults")
+            for note in door.notes(file, set_ or ()):
+                print(note, file=sys.stderr)
     return 2 if faults else 0
 
 

@@ -20,6 +20,7 @@ from automl.engines.base import Answer, Message, Task
 from automl.events import FINAL, Event, State
 from automl.goals import Goals
 from automl.ledger import Lease
+from automl.packing import Shares
 from automl.results import History, Trial, objective_value
 from automl.search import Objective, Search
 from automl.sweep import Sweep, swept
@@ -37,6 +38,7 @@ class Setting:
     root: str
     storage: str
     takes: Mapping[str, Any] | None = None
+    gpus: bool = False  # whether the engine has any, which `gpus: auto` asks
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class Desk:
         watch: Watch,
     ) -> None:
         self.search, self.history = search, history
-        self.cpus, self.gpus = search.resources.cpus, search.resources.gpus
+        self.cpus = search.resources.cpus
+        self._shares = Shares(search.resources.gpus, setting.gpus, history.trials.values())
         self._brain, self._lease, self._setting = brain, lease, setting
         self._slots, self._watch = slots, watch
         self._running: dict[int, int] = {}
@@ -110,8 +113,8 @@ class Desk:
             return False
         return self.stopping or not self._room() or (not self._waiting and self._exhausted)
 
-    def next_task(self) -> Task | None:
-        """An attempt to start now: one that waits first, else a new trial."""
+    def next_task(self, fits: Callable[[Task], bool] = lambda task: True) -> Task | None:
+        """An attempt to start now: one that waits first, else a new trial. One that does not fit waits."""
         if self.stopping or not self._room() or len(self._running) >= self._slots():
             return None
         number = self._waiting.popleft() if self._waiting else self._ask()
@@ -119,7 +122,12 @@ class Desk:
             return None
         trial = self.history.trials[number]
         self._running[number] = len(trial.attempts) + 1
-        return self._task(trial)
+        task = self._task(trial)
+        if fits(task):
+            return task
+        del self._running[number]
+        self._waiting.appendleft(number)  # before all others, or smaller ones would keep it out for ever
+        return None
 
     def hear(self, task: Task, message: Message) -> Answer:
         """Take in what an attempt said. One that is over is told to leave."""
@@ -210,7 +218,7 @@ class Desk:
             data=trainer.data,
             arguments=arguments,
             objectives=tuple(_objective(o) for o in self.search.objectives),
-            resources={"cpus": self.search.resources.cpus, "gpus": self.search.resources.gpus},
+            resources={"cpus": self.search.resources.cpus, "gpus": self._shares.of(trial)},
             root=self._setting.root,
             storage=self._setting.storage,
             checkpoint=trial.checkpoint,
@@ -272,7 +280,7 @@ class Desk:
     # --- ends ------------------------------------------------------------------------------
 
     def _hear_end(self, task: Task, message: Message) -> None:
-        kept = ("outcome", "error", "cause", "place", "weights", "trace")
+        kept = ("outcome", "error", "cause", "place", "weights", "trace", "gpu_peak_bytes", "gpu_total_bytes")
         data = {key: message[key] for key in kept if message.get(key)}
         ended = Event("ended", task.trial, task.attempt, data)
         outcome = message["outcome"]
@@ -287,7 +295,8 @@ class Desk:
         """Another attempt, or the trial's end."""
         takes = (self._setting.takes or {}).get(task.trainer)
         divisible = retries.divisible(task.framework, task.arguments, takes)
-        ruling = retries.rule(self.history.trials[task.trial], data, self.search.retries, divisible)
+        share = self._shares.given(task.resources["gpus"])
+        ruling = retries.rule(self.history.trials[task.trial], data, self.search.retries, divisible, share)
         data = {**data, **ruling.facts()}
         if ruling.again:
             self._end(task.trial, task.attempt, data)
@@ -361,7 +370,9 @@ class Desk:
             for event in self._lease.append([self._timed(event) for event in events]):
                 self.history.apply(event)
                 if event.kind == "ended" and event.trial is not None:
-                    self._nodes.hear(self.history.trials[event.trial].attempts[-1])
+                    trial = self.history.trials[event.trial]
+                    self._nodes.hear(trial.attempts[-1])
+                    self._shares.hear(trial.trainer, trial.attempts[-1])
                 self._watch(event)
         finally:
             self._writing = False

@@ -214,6 +214,20 @@ def check(search: Search | str | Path, overrides: Sequence[str] = (), deep: bool
     return list(loaded.with_faults(later))
 
 
+def notes(file: str | Path, overrides: Sequence[str] = ()) -> list[str]:
+    """What a sound search file comes to on this machine, where that may surprise. No faults."""
+    import os
+
+    from automl.engines.local import Local
+    from automl.plan import gpus_note, plan
+
+    search = specfile.read(file, overrides).search
+    if search is None or search.resources.gpus != "auto" or os.environ.get("RAY_ADDRESS"):
+        return []
+    note = gpus_note(search, Local(str(plan(search).root)))
+    return [note] if note else []
+
+
 def fsck(name: str, ledger: str | None = None, repair: bool = False, deep: bool = False) -> Checkup:
     """Compare a search's ledger, storage and MLflow; mend storage and MLflow from the ledger if wanted.
 

@@ -21,7 +21,9 @@ An event is one fact about a search, JSON all through. The kinds and their `data
 | ended | n | k | the attempt's outcome: complete, pruned, failed, stopped, lost; error (one line or null), |
 |       |   |   | cause (code, machine, hang, timeout, memory, nan, missing, or null), weights (path or |
 |       |   |   | null), trace, place (a hash of the exception and its lines), again (bool: the trial |
-|       |   |   | goes back to WAITING), ruling (why, in words), micro (parts of a batch from now on) |
+|       |   |   | goes back to WAITING), ruling (why, in words), micro (parts of a batch from now on), |
+|       |   |   | gpus (the least share of a GPU from now on), gpu_peak_bytes (what its process had of |
+|       |   |   | its GPU at most), gpu_total_bytes (what that GPU has) |
 | finished | n | - | state (COMPLETE, PRUNED, FAILED), values, step, error, reason |
 | published | n | - | path (a verified MLflow model folder), model (URI, once it is logged), error |
 | closed | - | - | the driver ended: state (ENDED, STOPPED, FAILED; LOST: it died, and fsck wrote it), |

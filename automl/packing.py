@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from automl.results import Attempt, Trial
@@ -25,6 +25,13 @@ _TO_A_GPU = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
 _GRAIN = 10_000
 # Of the measured trials so many fit into the share; one giant does not halve what runs at once.
 _MOST = 0.75
+
+
+def extremes(gpus: float | Literal["auto"], there: bool) -> tuple[float, float]:
+    """The smallest and the largest share that any attempt may get; see `Shares`."""
+    if gpus != "auto":
+        return gpus, gpus
+    return (smallest(), WHOLE) if there else (0.0, 0.0)
 
 
 class Shares:
@@ -61,11 +68,6 @@ class Shares:
         """What an attempt had, where more may be had: a share that was measured out. Else None."""
         return gpus if self._auto and gpus < WHOLE else None
 
-    @property
-    def least(self) -> float:
-        """The smallest share that any attempt may get."""
-        return smallest() if self._auto else self._fixed
-
 
 def needed(part: float) -> float:
     """The share for a trial that needs such a part of a GPU's memory."""
@@ -87,3 +89,21 @@ def smallest() -> float:
 def _share(count: int) -> float:
     """What each of so many has of one GPU; never so much that they do not fit."""
     return (_GRAIN // count) / _GRAIN
+
+
+def choose(devices: Sequence[str], taken: Mapping[str, float], gpus: float) -> list[str] | None:
+    """The devices for an attempt; None where there is no room now.
+
+    A share goes where most is taken already: so whole devices stay free for those who need one.
+
+    Args:
+        devices: all there are.
+        taken: how much of each; those that are not named are free.
+        gpus: a share, or a whole number of devices.
+    """
+    free = {device: 1.0 - taken.get(device, 0.0) for device in devices}
+    if 0 < gpus < 1:
+        room = [device for device in devices if free[device] >= gpus - 1e-9]
+        return [min(room, key=lambda device: free[device])] if room else None
+    empty = [device for device in devices if free[device] >= 1 - 1e-9]
+    return empty[: int(gpus)] if len(empty) >= gpus else None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from automl import project, storage
+from automl import packing, project, storage
 from automl.engines.base import Engine
 from automl.errors import Fault, InputError
 from automl.host import Host
@@ -120,18 +120,31 @@ def environment_faults(planned: Plan, engine: Engine | None = None) -> list[Faul
 
 def _resource_faults(search: Search, engine: Engine) -> list[Fault]:
     wants = search.resources
-    gives = engine.capacity(wants.cpus, wants.gpus)
+    gpus = packing.extremes(wants.gpus, has_gpus(engine))[1]
+    gives = engine.capacity(wants.cpus, gpus)
     faults = []
-    for where, want, most in (("cpus", wants.cpus, gives.node_cpus), ("gpus", wants.gpus, gives.node_gpus)):
+    for where, want, most in (("cpus", wants.cpus, gives.node_cpus), ("gpus", gpus, gives.node_gpus)):
         if want > most:
             what = f"{want:g} {where} for each trial, but no node here has more than {most:g}"
             faults.append(
                 Fault(f"resources.{where}", what, f"Ask for at most {most:g}, or join a larger cluster")
             )
     if not faults and gives.slots < 1:
-        what = f"no node has {wants.cpus:g} cpus and {wants.gpus:g} gpus together"
+        what = f"no node has {wants.cpus:g} cpus and {gpus:g} gpus together"
         faults.append(Fault("resources", what, "Ask for less, or join a larger cluster"))
     return faults
+
+
+def has_gpus(engine: Engine) -> bool:
+    """Whether an engine has GPUs at all."""
+    return engine.capacity(0, 0).gpus > 0
+
+
+def gpus_note(search: Search, engine: Engine) -> str | None:
+    """What `gpus: auto` comes to, where that may surprise."""
+    if search.resources.gpus == "auto" and not has_gpus(engine):
+        return "resources.gpus: auto: there is no GPU here, so trials run on CPUs alone"
+    return None
 
 
 def probe_tracking(uri: str) -> str | None:

@@ -6,7 +6,8 @@
 | lost (driver, actor or node died) | again, LOST_MOST times; does not count against `retries` |
 | failed: machine, hang, timeout | again, `retries` times over all three; the same exception from the same |
 |        | lines twice counts as code |
-| failed: memory | once more, each batch in SMALLER parts, where the trainer can; else infeasible |
+| failed: memory | in a larger share of a GPU, where `gpus: auto` had measured one out; then once |
+|        | more, each batch in SMALLER parts, where the trainer can; else infeasible |
 | failed: code, nan, missing | never: it would only happen again |
 
 Knows a trial's history and nothing else: no ledger, no engine, no vendor.
@@ -19,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from automl import packing
 from automl.events import State
 from automl.reclaim import DIED
 from automl.results import Attempt, Trial
@@ -46,6 +48,7 @@ class Ruling:
         why: in words, for people.
         reason: of the trial's end, where it ends: the cause, or `infeasible`.
         micro: in how many parts the next attempt trains each batch, where that changes.
+        gpus: the share of a GPU that the next attempt gets at least, where that changes.
         error: of the trial, where it ends.
     """
 
@@ -53,6 +56,7 @@ class Ruling:
     why: str
     reason: str
     micro: int | None = None
+    gpus: float | None = None
     error: str = ""
 
     def facts(self) -> dict[str, Any]:
@@ -62,10 +66,14 @@ class Ruling:
             found["again"] = True
         if self.again and self.micro is not None:
             found["micro"] = self.micro
+        if self.again and self.gpus is not None:
+            found["gpus"] = self.gpus
         return found
 
 
-def rule(trial: Trial, ended: Mapping[str, Any], retries: int, divisible: bool) -> Ruling:
+def rule(
+    trial: Trial, ended: Mapping[str, Any], retries: int, divisible: bool, share: float | None = None
+) -> Ruling:
     """What follows from the end of an attempt that neither completed nor was pruned.
 
     Args:
@@ -73,19 +81,22 @@ def rule(trial: Trial, ended: Mapping[str, Any], retries: int, divisible: bool) 
         ended: outcome, cause and place (of an exception) as the worker or its host told them.
         retries: of the search.
         divisible: whether this trial's batches can be trained in parts.
+        share: of a GPU, that `gpus: auto` had measured out to this attempt; None where it had all.
     """
-    ruling = _ruled(trial, ended, retries, divisible)
+    ruling = _ruled(trial, ended, retries, divisible, share)
     return replace(ruling, error=_error(trial, ended))
 
 
-def _ruled(trial: Trial, ended: Mapping[str, Any], retries: int, divisible: bool) -> Ruling:
+def _ruled(
+    trial: Trial, ended: Mapping[str, Any], retries: int, divisible: bool, share: float | None
+) -> Ruling:
     outcome, cause = ended["outcome"], str(ended.get("cause") or ended["outcome"])
     if outcome == "stopped":
         return Ruling(True, "the search was stopped; the trial goes on at the next start", outcome)
     if outcome == "lost":
         return _lost(trial)
     if cause == "memory":
-        return _memory(trial, ended, divisible)
+        return _memory(trial, divisible) if share is None else _cramped(share)
     if cause in MACHINE:
         return _machine(trial, ended, cause, retries)
     return Ruling(False, "not tried again: it would only happen again", cause)
@@ -109,8 +120,15 @@ def _machine(trial: Trial, ended: Mapping[str, Any], cause: str, retries: int) -
     return Ruling(True, f"tried again, retry {before + 1} of {retries}", cause)
 
 
-def _memory(trial: Trial, ended: Mapping[str, Any], divisible: bool) -> Ruling:
-    before = trial.failures("memory")
+def _cramped(share: float) -> Ruling:
+    """Fewer trials beside it leave more memory of the host as well."""
+    more = packing.more(share)
+    why = f"tried again with {more:g} of a GPU, where it had {share:g}"
+    return Ruling(True, why, "memory", gpus=more)
+
+
+def _memory(trial: Trial, divisible: bool) -> Ruling:
+    before = sum(each.cause == "memory" and not each.gave_way for each in trial.attempts)
     if before == 0 and divisible:
         micro = trial.micro * SMALLER
         why = f"tried again with each batch in {micro} parts, whose gradients add up"

@@ -12,13 +12,23 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol
 
-from automl import project, spool, winner
+from automl import packing, project, spool, winner
 from automl.engines.base import Engine
 from automl.errors import ChangedSearch, Fault, InputError, LeaseLost, LedgerError
 from automl.events import Event, State
 from automl.host import Host
 from automl.ledger import Lease, Ledger
-from automl.plan import Plan, engine_for, environment_faults, git_commit, inspect, plan, versions
+from automl.plan import (
+    Plan,
+    engine_for,
+    environment_faults,
+    git_commit,
+    gpus_note,
+    has_gpus,
+    inspect,
+    plan,
+    versions,
+)
 from automl.reclaim import reclaimed
 from automl.results import History, Trial, best_trials
 from automl.search import Search
@@ -145,6 +155,7 @@ class _Driver:
     ) -> None:
         self._plan, self._engine, self._lease, self._view = planned, engine, lease, view
         self._takes = takes
+        self._gpus = has_gpus(engine)
         self._follower: Any = None
         self._signal: int | None = None
         self._skippable = False
@@ -165,8 +176,10 @@ class _Driver:
         self._reclaim()
         self._turn_away(brain.strangers)
         self._follow()
-        setting = Setting(str(self._plan.root), self._plan.storage, self._takes)
+        setting = Setting(str(self._plan.root), self._plan.storage, self._takes, self._gpus)
         self._desk = Desk(search, brain, self.history, self._lease, setting, self._slots, self._seen)
+        if note := gpus_note(search, self._engine):
+            self._view.say(note)
         self._view.begin(self._plan, self.history, self._slots())
         try:
             with self._signals():
@@ -294,7 +307,8 @@ class _Driver:
 
     def _slots(self) -> int:
         wants = self._plan.search.resources
-        slots = self._engine.capacity(wants.cpus, wants.gpus).slots
+        least = packing.extremes(wants.gpus, self._gpus)[0]
+        slots = self._engine.capacity(wants.cpus, least).slots
         return slots if wants.parallel == "auto" else min(slots, int(wants.parallel))
 
     # --- while it runs ---------------------------------------------------------------------

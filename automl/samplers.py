@@ -101,6 +101,7 @@ def _gp_pays(search: Search) -> bool:
     choices = sum(isinstance(parameter, Choice) for parameter in params)
     return (
         STARTUP_TRIALS["gp"] < (search.budget.trials or 0) <= GP_MOST_TRIALS
+        and search.resources.gpus != "auto"
         and search.resources.gpus >= 1
         and len(search.objectives) == len(search.trainers) == 1
         and 0 < len(params) <= GP_MOST_PARAMS

@@ -229,26 +229,36 @@ class Timeout:
 class Resources:
     """What each trial gets: CPUs, GPUs (fractions allowed), and how many trials at once.
 
+    `gpus: auto` is a whole GPU for the first trial, and for later ones the share that they need.
+
     Raises:
         InputError: with everything that is wrong with the values.
     """
 
     cpus: float = 1
-    gpus: float = 0
+    gpus: float | Literal["auto"] = 0
     parallel: int | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
-        faults = wrong_kinds({"cpus": self.cpus, "gpus": self.gpus}, {"cpus": "number", "gpus": "number"})
+        faults = wrong_kinds({"cpus": self.cpus}, {"cpus": "number"})
         if is_number(self.cpus) and self.cpus <= 0:
             faults.append(Fault("cpus", f"{self.cpus} is not above zero", "Give 1 or more"))
-        if is_number(self.gpus) and self.gpus < 0:
-            faults.append(Fault("gpus", f"{self.gpus} is negative", "Give 0 or more"))
-        elif is_number(self.gpus) and self.gpus > 1 and self.gpus != int(self.gpus):
-            mend = "Above one GPU give whole ones"
-            faults.append(Fault("gpus", f"{self.gpus} is a fraction of several GPUs", mend))
+        faults += self._gpu_faults()
         if self.parallel != "auto":
             faults += _count("parallel", self.parallel, at_least=1, words="a whole number or auto")
         settle(faults)
+
+    def _gpu_faults(self) -> list[Fault]:
+        if self.gpus == "auto":
+            return []
+        if not is_number(self.gpus):
+            return [Fault("gpus", f"{show(self.gpus)} is not a finite number", "Give a number or auto")]
+        if self.gpus < 0:
+            return [Fault("gpus", f"{self.gpus} is negative", "Give 0 or more")]
+        if self.gpus > 1 and self.gpus != int(self.gpus):
+            mend = "Above one GPU give whole ones"
+            return [Fault("gpus", f"{self.gpus} is a fraction of several GPUs", mend)]
+        return []
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ def plan(**more: Any) -> Search:
 class Office:
     """A desk over an SQLite ledger in `folder`; `reopen` is the next driver's."""
 
-    def __init__(self, folder: Path, slots: int = 100) -> None:
-        self.folder, self.slots = folder, slots
+    def __init__(self, folder: Path, slots: int = 100, gpus: bool = False) -> None:
+        self.folder, self.slots, self.gpus = folder, slots, gpus
         self.ledger = Ledger(f"sqlite:///{folder}/ledger.db")
         self.seen: list[Event] = []
 
@@ -51,7 +51,7 @@ class Office:
         brain.replay(events)
         for event in self.lease.append([Event("opened", data={"spec": search.to_plain()})]):
             history.apply(event)
-        setting = Setting("/nowhere", str(self.folder / "runs"))
+        setting = Setting("/nowhere", str(self.folder / "runs"), gpus=self.gpus)
         self.desk = Desk(search, brain, history, self.lease, setting, lambda: self.slots, self.seen.append)
         return self.desk
 

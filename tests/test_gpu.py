@@ -5,17 +5,30 @@ No GPU is needed: decisions are numbers, nvidia-smi is a program on the path, an
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from automl import gpu_memory, packing
+from automl.engines.local import Local
+from automl.errors import InputError
 from automl.events import State
 from automl.gpu_memory import CONTEXT_BYTES, MIB, Use
 from automl.packing import Shares
 from automl.results import Attempt, Trial
+from automl.run import run
+from automl.search import Budget, Resources
+from tests.shares import FACTS, played
+from tests.test_desk import Office, end, one, plan, take
+from tests.test_engines import SOURCE, Watcher, a_search, states
 
 GIB = 1 << 30
 TOTAL = 80 * GIB
@@ -152,9 +165,153 @@ def test_a_trial_that_ran_out_of_memory_in_its_share_gets_twice_as_much_up_to_th
 
 def test_a_share_that_the_file_names_is_everybodys() -> None:
     shares = Shares(0.5, True, measured(1))
-    assert (shares.of(a_trial()), shares.least, shares.given(0.5)) == (0.5, 0.5, None)
+    assert (shares.of(a_trial()), shares.given(0.5)) == (0.5, None)
+    assert packing.extremes(0.5, there=True) == (0.5, 0.5)
 
 
 def test_where_there_is_no_gpu_auto_means_none() -> None:
     shares = Shares("auto", there=False)
-    assert (shares.of(a_trial()), shares.least, shares.given(0.0)) == (0, 0, None)
+    assert (shares.of(a_trial()), shares.given(0.0)) == (0, None)
+    assert packing.extremes("auto", there=False) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("taken", "gpus", "devices"),
+    [
+        ({}, 1, ["6"]),
+        ({}, 2, ["6", "7"]),
+        ({}, 3, None),
+        ({}, 0, []),
+        ({"6": 0.5}, 1, ["7"]),
+        ({"7": 0.5}, 0.25, ["7"]),
+        ({"6": 0.5, "7": 0.25}, 0.5, ["6"]),
+        ({"6": 0.75, "7": 1.0}, 0.5, None),
+        ({"6": 3 * 0.3333, "7": 1.0}, 0.3333, None),
+        ({"6": 2 * 0.3333, "7": 1.0}, 0.3333, ["6"]),
+    ],
+)
+def test_a_share_goes_where_most_is_taken_and_whole_gpus_stay_free(
+    taken: dict[str, float], gpus: float, devices: list[str] | None
+) -> None:
+    assert packing.choose(["6", "7"], taken, gpus) == devices
+
+
+# --- a search --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    here = Office(tmp_path, gpus=True)
+    with closing(here.ledger):
+        yield here
+        here.lease.release()
+
+
+AUTO = plan(resources=Resources(gpus="auto"))
+
+
+def test_the_first_trial_is_measured_and_a_resumed_search_packs_the_same(office: Office) -> None:
+    desk = office.open(AUTO)
+    first, beside = take(desk), take(desk)
+    assert (first.resources["gpus"], beside.resources["gpus"]) == (1, 1)
+    end(desk, first, "stopped", **FACTS)
+    assert take(desk).resources == {"cpus": 1, "gpus": 0.25}
+    desk = office.reopen(AUTO)
+    assert {take(desk).resources["gpus"] for _ in range(3)} == {0.25}
+
+
+def test_a_trial_that_is_short_of_memory_in_its_share_gets_more_before_it_is_infeasible(
+    office: Office,
+) -> None:
+    desk = office.open(AUTO)
+    one(desk, **FACTS)
+    for share in (0.25, 0.5, 1):
+        task = take(desk)
+        assert (task.trial, task.resources["gpus"], task.micro) == (1, share, 1)
+        end(desk, task, "failed", cause="memory", error="CUDA out of memory")
+        desk = office.reopen(AUTO) if share == 0.25 else desk
+    trial = office.history().trials[1]
+    assert (trial.state, trial.reason) == (State.FAILED, "infeasible")
+    assert [a.gave_way for a in trial.attempts] == [True, True, False]
+    assert take(desk).resources["gpus"] == 0.25
+
+
+def test_a_task_that_does_not_fit_waits_and_is_the_next(office: Office) -> None:
+    desk = office.open(plan(budget=Budget(trials=2)))
+    assert desk.next_task(lambda task: False) is None
+    assert desk.next_task(lambda task: task.trial != 0) is None
+    assert not desk.done
+    assert [take(desk).trial, take(desk).trial] == [0, 1]
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    place = tmp_path / "project"
+    shutil.copytree(SOURCE, place, ignore=shutil.ignore_patterns("__pycache__", "runs", "*.db*"))
+    monkeypatch.chdir(place)
+    monkeypatch.delenv("AUTOML_LEDGER", raising=False)
+    return place
+
+
+def on_ray(root: Path) -> list[dict[str, Any]]:
+    env = {**os.environ, "PYTHONPATH": str(SOURCE.parents[1])}
+    env.pop("RAY_ADDRESS", None)
+    command = [sys.executable, "-m", "tests.shares", str(root)]
+    said = subprocess.run(
+        command, cwd=SOURCE.parents[1], env=env, capture_output=True, text=True, timeout=300
+    )
+    assert said.returncode == 0, said.stderr
+    return list(json.loads(said.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_after_the_first_trial_four_share_its_gpu_and_a_larger_one_gets_more(engine: str, root: Path) -> None:
+    seen = on_ray(root) if engine == "ray" else played(Local(str(root), cpus=8, gpus=["0"]))
+    assert {each["device"] for each in seen if each["kind"] == "started"} == {"0"}
+    running: dict[int, float] = {}
+    most = 0
+    for each in seen:
+        if each["kind"] == "started":
+            running[each["trial"]] = each["gpus"]
+            assert sum(running.values()) <= 1
+            most = max(most, len(running))
+        else:
+            del running[each["trial"]]
+    assert most == 4
+    shares = [(each["trial"], each["gpus"]) for each in seen if each["kind"] == "started"]
+    assert shares[0] == (0, 1)
+    assert [gpus for trial, gpus in shares if trial == 6] == [0.25, 0.5]
+    assert {gpus for trial, gpus in shares if trial not in (0, 6)} == {0.25}
+    # Warm workers serve their share: one for the whole GPU, four for its quarters, one for the half.
+    assert len({each["pid"] for each in seen if "pid" in each}) <= 7
+
+
+def test_without_a_gpu_auto_runs_on_cpus_and_says_so(root: Path) -> None:
+    told: list[str] = []
+
+    class Listener(Watcher):
+        def say(self, text: str) -> None:
+            told.append(text)
+
+    search = a_search(trials=2, resources=Resources(gpus="auto"))
+    outcome = run(search, Local(str(root), cpus=2, gpus=[]), view=Listener())
+    assert states(outcome) == {"COMPLETE": 2}
+    assert "resources.gpus: auto: there is no GPU here, so trials run on CPUs alone" in told
+
+
+def test_so_does_check(root: Path) -> None:
+    command = [sys.executable, "-m", "automl", "check", "search_spaces/quadratic.yaml"]
+    env = {**os.environ, "PYTHONPATH": str(SOURCE.parents[1]), "CUDA_VISIBLE_DEVICES": ""}
+    env.pop("RAY_ADDRESS", None)
+    said = subprocess.run(
+        [*command, "--set", "resources.gpus=auto"], cwd=root, env=env, capture_output=True, text=True
+    )
+    assert (said.returncode, said.stdout) == (0, "search_spaces/quadratic.yaml: no faults\n")
+    assert "there is no GPU here" in said.stderr
+
+
+def test_auto_is_a_word_of_the_file_that_is_written_and_read() -> None:
+    search = a_search(resources={"gpus": "auto"})
+    assert type(search).from_plain(search.to_plain()).resources.gpus == "auto"
+    with pytest.raises(InputError, match="gpus: 'some' is not a finite number"):
+        a_search(resources={"gpus": "some"})

@@ -7,7 +7,7 @@ from one thread. It knows neither Optuna, nor the ledger, nor why a trial ends.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -34,7 +34,7 @@ class Task:
         framework, model, data: what to run, by address.
         arguments: keyword arguments under `model`, `data` and `fit`.
         objectives: mappings with metric, direction and value (`last` or `best`).
-        resources: `cpus` and `gpus` of this trial.
+        resources: `cpus` and `gpus` of this attempt; those of another may differ.
         root: the project's folder, put on the worker's path.
         storage: a local folder or fsspec URL.
         checkpoint: the folder to go on from, or None.
@@ -92,11 +92,15 @@ class Capacity:
 class Desk(Protocol):
     """What an engine asks of the run. All calls come from the engine's one thread."""
 
-    cpus: float  # what each trial takes
-    gpus: float
+    cpus: float  # what each trial takes; how much of a GPU, its task says
 
-    def next_task(self) -> Task | None:
-        """An attempt to start now, or None (see `done` whether one may come yet)."""
+    def next_task(self, fits: Callable[[Task], bool] = ...) -> Task | None:
+        """An attempt to start now, or None (see `done` whether one may come yet).
+
+        Args:
+            fits: whether there is room for a task now, for an engine that does not wait for it by
+                itself. One that does not fit is the next again.
+        """
 
     @property
     def done(self) -> bool:

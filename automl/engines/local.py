@@ -6,8 +6,10 @@ import os
 import select
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
+from automl import packing
 from automl.engines.base import Answer, Capacity, Desk, Engine, Task
 from automl.host import Host
 
@@ -28,6 +30,7 @@ class Local(Engine):
         self._cpus = cpus or len(os.sched_getaffinity(0))
         self._gpus = list(gpus) if gpus is not None else visible_gpus()
         self._hosts: dict[int, Host] = {}
+        self._seats: dict[int, tuple[float, list[str]]] = {}  # of each host: its share of each device
         self._running: dict[int, Task] = {}
         self._stopped = False
 
@@ -43,7 +46,7 @@ class Local(Engine):
 
     def adopt(self, host: Host) -> None:
         """Take over a host whose workers are warm already, as the first slot's."""
-        self._hosts[0] = host
+        self._hosts[0], self._seats[0] = host, (0.0, [])
 
     def run(self, desk: Desk) -> None:
         while not desk.done:
@@ -61,27 +64,49 @@ class Local(Engine):
         for host in self._hosts.values():
             host.close()
         self._hosts.clear()
+        self._seats.clear()
         self._running.clear()
 
     def _feed(self, desk: Desk) -> None:
-        while (task := desk.next_task()) is not None:
-            slot = next(n for n in range(len(self._running) + 1) if n not in self._running)
-            if slot not in self._hosts:
-                self._hosts[slot] = self._host(slot, task)
+        while (task := desk.next_task(self._fits)) is not None:
+            gpus = task.resources["gpus"]
+            slot = self._warm(gpus)
+            if slot is None:
+                slot = self._new(task.resources["cpus"], gpus)
             self._hosts[slot].start(task)
             self._running[slot] = task
 
-    def _host(self, slot: int, task: Task) -> Host:
-        cpus, gpus = task.resources["cpus"], task.resources["gpus"]
-        return Host(self._root, cpus, gpus, self._devices(slot, gpus))
+    def _fits(self, task: Task) -> bool:
+        gpus = task.resources["gpus"]
+        return self._warm(gpus) is not None or self._free(gpus) is not None
 
-    def _devices(self, slot: int, gpus: float) -> list[str]:
-        if not gpus:
-            return []
-        if gpus < 1:
-            return [self._gpus[slot // int(1 / gpus)]]
-        count = int(gpus)
-        return self._gpus[slot * count : (slot + 1) * count]
+    def _warm(self, gpus: float) -> int | None:
+        """The first idle slot with just such a share, whose worker may be warm."""
+        idle = (slot for slot in sorted(self._hosts) if slot not in self._running)
+        return next((slot for slot in idle if self._seats[slot][0] == gpus), None)
+
+    def _free(self, gpus: float) -> list[str] | None:
+        return packing.choose(self._gpus, self._taken(self._running), gpus)
+
+    def _taken(self, slots: Iterable[int]) -> Counter[str]:
+        taken: Counter[str] = Counter()
+        for gpus, devices in (self._seats[slot] for slot in slots):
+            taken.update(dict.fromkeys(devices, min(gpus, 1.0)))
+        return taken
+
+    def _new(self, cpus: float, gpus: float) -> int:
+        """A slot with a share of devices that have room; idle hosts that hold it leave."""
+        devices = self._free(gpus)
+        assert devices is not None, "the desk was told what fits"
+        for slot in [slot for slot in self._hosts if slot not in self._running]:
+            taken = self._taken(self._hosts)
+            full = [device for device in devices if taken[device] + min(gpus, 1.0) > 1 + 1e-9]
+            if set(full) & set(self._seats[slot][1]):
+                del self._seats[slot]
+                self._hosts.pop(slot).close()
+        slot = next(n for n in range(len(self._hosts) + 1) if n not in self._hosts)
+        self._hosts[slot], self._seats[slot] = Host(self._root, cpus, gpus, devices), (gpus, devices)
+        return slot
 
     def _listen(self, desk: Desk, timeout_s: float) -> None:
         if not self._running:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -37,10 +38,14 @@ class Bridge:
     """Between Tune's callbacks and the desk. Nothing that it is called for ever raises into Tune."""
 
     def __init__(
-        self, desk: Desk, key: str, avoidable: Callable[[Sequence[str]], list[str]] = lambda nodes: []
+        self,
+        desk: Desk,
+        key: str,
+        avoidable: Callable[[Sequence[str], float], list[str]] = lambda nodes, gpus: [],
+        gpus: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self.desk = desk
-        self._avoidable = avoidable
+        self._avoidable, self._gpus = avoidable, gpus
         self.error: BaseException | None = None
         self._key = key
         self._tasks: dict[str, Task] = {}
@@ -56,16 +61,22 @@ class Bridge:
         """The configuration of a new Tune trial; None for not now; FINISHED at the end."""
         try:
             self.tick()
-            task = None if self.error else self.desk.next_task()
+            task = None if self.error else self.desk.next_task(self._fits)
             if task is not None:
                 self._tasks[trial_id] = task
-                avoid = self._avoidable(task.avoid)
-                return {"control": self._key, "task": json.dumps(task.to_plain()), "avoid": avoid}
+                gpus = task.resources["gpus"]
+                avoid, plain = self._avoidable(task.avoid, gpus), json.dumps(task.to_plain())
+                return {"control": self._key, "task": plain, "gpus": gpus, "avoid": avoid}
             over = self.error is not None or self.desk.done
             return Searcher.FINISHED if over and not self._tasks else None
         except Exception as error:
             self._break(error)
             return None if self._tasks else Searcher.FINISHED
+
+    def _fits(self, task: Task) -> bool:
+        """Whether Ray could start it now; one that waits in Tune could not be given another share."""
+        taken = sum(each.resources["gpus"] for each in self._tasks.values())
+        return taken + task.resources["gpus"] <= self._gpus() + 1e-9
 
     def hear(self, trial_id: str, messages: list[Message]) -> None:
         """Hand an attempt's messages to the desk and post its decisions."""

@@ -110,10 +110,16 @@ class RayTune(Engine):
 
         from automl.engines import ray_actors as ours
 
-        cpus, gpus = desk.cpus, desk.gpus
-        bridge = ours.Bridge(desk, self._key, lambda nodes: self._avoidable(nodes, cpus, gpus))
+        cpus = desk.cpus
+        bridge = ours.Bridge(
+            desk,
+            self._key,
+            lambda nodes, gpus: self._avoidable(nodes, cpus, gpus),
+            lambda: self.capacity(cpus, 0).gpus,
+        )
         trainable = tune.with_resources(
-            ours.Attempt, lambda config: ours.placement(cpus, gpus, config.get("avoid", ()))
+            ours.Attempt,
+            lambda config: ours.placement(cpus, config.get("gpus", 0), config.get("avoid", ())),
         )
         with scratch.folder("tune") as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
