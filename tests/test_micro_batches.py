@@ -141,3 +141,18 @@ def test_a_checkpoint_of_whole_batches_goes_on_in_parts(framework: str, run: Run
     assert resumed[0]["resumed_step"] == 1
     assert not [message for message in resumed if message["kind"] == "checkpointed" and message.get("error")]
     assert losses(resumed) == pytest.approx(whole[1:], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("framework", "fit"),
+    [
+        ("lightning", {"compile": True}),
+        ("lightning", {"precision": "bf16-mixed"}),
+        ("keras", {"jit_compile": True}),
+        ("keras", {"precision": "16-mixed"}),
+    ],
+)
+def test_parts_may_be_compiled_or_in_mixed_precision(framework: str, fit: dict[str, Any], run: Run) -> None:
+    words = {**WORDS[framework]["fit"], **fit}
+    whole, parts = losses(run(framework, fit=words)), losses(run(framework, fit=words, micro=2))
+    assert parts == pytest.approx(whole, rel=2e-2 if "precision" in fit else 1e-3)

@@ -37,15 +37,18 @@ def torch_net(room: int = 1000, lr: float = 0.1, by_hand: bool = False) -> Any:
             self.automatic_optimization = not by_hand
             self.net = torch.nn.Linear(8, 3)
 
+        def forward(self, x: Any) -> Any:
+            return self.net(x)
+
         def training_step(self, batch: Any, index: int) -> Any:
             x, y = batch
             if len(x) > room:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-            return functional.cross_entropy(self.net(x), y)
+            return functional.cross_entropy(self(x), y)
 
         def validation_step(self, batch: Any, index: int) -> None:
             x, y = batch
-            self.log("val_loss", functional.cross_entropy(self.net(x), y))
+            self.log("val_loss", functional.cross_entropy(self(x), y))
 
         def configure_optimizers(self) -> Any:
             return torch.optim.SGD(self.parameters(), lr=lr, momentum=0.9)
