@@ -86,7 +86,8 @@ def keras_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "own_layers.py").write_text(OWN_LAYER)
     script = (
         "import own_layers; from trainers import tiny_keras\n"
-        "own_layers.net(4).save('own.keras'); tiny_keras.net().save('tiny.keras')"
+        "own_layers.net(4).save('own.keras'); tiny_keras.net().save('tiny.keras')\n"
+        "import keras; keras.config.set_dtype_policy('mixed_bfloat16'); tiny_keras.net().save('half.keras')"
     )
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": str(PROJECT)}
     subprocess.run([sys.executable, "-c", script], cwd=folder, env=environment, check=True, timeout=120)
@@ -162,6 +163,16 @@ def test_a_keras_winner_leaves_in_keras_own_format(
     assert '"shape": [-1, 8]' in described
     assert "input_example.json" in described
     assert not saved(tmp_path / "model") & PICKLED
+
+
+def test_a_keras_winner_in_half_precision_leaves_alike(
+    tmp_path: Path, order: Callable[..., Order], keras_models: Path
+) -> None:
+    shutil.copy(keras_models / "half.keras", weights(tmp_path) / "model.keras")
+    assert publish(order(framework="keras", model="trainers.tiny_keras:net")).format == "keras"
+    described = (tmp_path / "model" / "MLmodel").read_text()
+    assert "bfloat16" not in described
+    assert '"dtype": "float32"' in described
 
 
 def test_a_projects_own_keras_layers_leave_as_code_and_not_as_a_pickle(
