@@ -23,6 +23,7 @@ MARGIN = 0.1
 _TO_A_GPU = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
 # Ray counts fractions of a GPU in ten thousandths.
 _GRAIN = 10_000
+_TRAINED = ("complete", "pruned")
 # Of the measured trials so many fit into the share; one giant does not halve what runs at once.
 _MOST = 0.75
 
@@ -52,8 +53,11 @@ class Shares:
                 self.hear(trial.trainer, attempt)
 
     def hear(self, trainer: str, ended: Attempt) -> None:
-        """An attempt has ended. Its need counts if it was measured, however it ended."""
-        if ended.gpu_peak_bytes and ended.gpu_total_bytes:
+        """An attempt has ended. Its need counts if it was measured and trained to its end.
+
+        One that was cut off may have had little yet, one that ran out of memory had less than it needs.
+        """
+        if ended.outcome in _TRAINED and ended.gpu_peak_bytes and ended.gpu_total_bytes:
             insort(self._needs.setdefault(trainer, []), ended.gpu_peak_bytes / ended.gpu_total_bytes)
 
     def of(self, trial: Trial) -> float:

@@ -27,7 +27,7 @@ from automl.results import Attempt, Trial
 from automl.run import run
 from automl.search import Budget, Resources
 from tests.shares import FACTS, played
-from tests.test_desk import Office, end, one, plan, take
+from tests.test_desk import Office, end, one, plan, report, take
 from tests.test_engines import SOURCE, Watcher, a_search, states
 
 GIB = 1 << 30
@@ -214,7 +214,10 @@ def test_the_first_trial_is_measured_and_a_resumed_search_packs_the_same(office:
     desk = office.open(AUTO)
     first, beside = take(desk), take(desk)
     assert (first.resources["gpus"], beside.resources["gpus"]) == (1, 1)
-    end(desk, first, "stopped", **FACTS)
+    end(desk, beside, "stopped", **FACTS)
+    assert take(desk).resources["gpus"] == 1
+    report(desk, first)
+    end(desk, first, **FACTS)
     assert take(desk).resources == {"cpus": 1, "gpus": 0.25}
     desk = office.reopen(AUTO)
     assert {take(desk).resources["gpus"] for _ in range(3)} == {0.25}
