@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from automl import retries
-from automl.brain import Asked, Brain
+from automl.brain import Brain
 from automl.engines.base import Answer, Message, Task
 from automl.events import FINAL, Event, State
 from automl.goals import Goals
@@ -23,6 +23,7 @@ from automl.ledger import Lease
 from automl.results import History, Trial, objective_value
 from automl.search import Objective, Search
 from automl.sweep import Sweep, swept
+from automl.thinker import Thinker
 
 # Facts that say how long their driver has been alive: budget.time and the length of attempts.
 _TIMED = ("started", "reported", "ended")
@@ -77,6 +78,8 @@ class Desk:
         self._running: dict[int, int] = {}
         self._waiting = deque(sorted(t.number for t in history.of_state(State.WAITING)))
         self._exhausted = False
+        self._thinker = Thinker(brain.thought)
+        self._knew, self._hungry = history.n, False
         self._reached: int | None = None
         self._before_s, self._begun_s = history.alive_s, time.monotonic()
         self._nodes = retries.Nodes(attempt for t in history.trials.values() for attempt in t.attempts)
@@ -112,6 +115,7 @@ class Desk:
 
     def next_task(self) -> Task | None:
         """An attempt to start now: one that waits first, else a new trial."""
+        self._hungry = False
         if self.stopping or not self._room() or len(self._running) >= self._slots():
             return None
         number = self._waiting.popleft() if self._waiting else self._ask()
@@ -119,7 +123,21 @@ class Desk:
             return None
         trial = self.history.trials[number]
         self._running[number] = len(trial.attempts) + 1
+        self._look_ahead()
         return self._task(trial)
+
+    @property
+    def thinking(self) -> bool:
+        """Whether there would be a task, if it were known already what to try next."""
+        return self._hungry and self._thinker.busy
+
+    @property
+    def bell(self) -> int:
+        return self._thinker.bell
+
+    def wait(self, timeout_s: float) -> None:
+        if self.thinking:
+            self._thinker.wait(timeout_s)
 
     def hear(self, task: Task, message: Message) -> Answer:
         """Take in what an attempt said. One that is over is told to leave."""
@@ -161,6 +179,7 @@ class Desk:
                 continue  # it never began, or was cut off with its end already written
             self._end(number, attempt, {"outcome": "stopped", "error": "cut off", "again": True})
         self._sweep.finish()
+        self._thinker.close()
         if self.ending is None:
             self.ending = Ending("ENDED", "space" if self._exhausted else "budget.trials")
         return self.ending
@@ -188,12 +207,29 @@ class Desk:
         if self._exhausted:
             return None
         number = len(self.history.trials)
-        asked = self._brain.ask(number)
+        if self._thinker.number is None:
+            self._think(number)
+        if self._thinker.busy:
+            self._hungry = True
+            return None
+        asked = self._thinker.fetch()
         if asked is None:
             self._exhausted = True
             return None
-        self._append(Event("asked", number, None, _asked(asked)))
+        self._append(Event("asked", number, None, {**asked.facts(), "seen": self._knew}))
+        self._brain.take(number, asked)
         return number
+
+    def _think(self, number: int) -> None:
+        self._knew = self.history.n
+        self._thinker.think(number)
+
+    def _look_ahead(self) -> None:
+        """Think of the next point while every slot is busy, where that loses the sampler nothing."""
+        number = len(self.history.trials)
+        free = not self._waiting and not self._exhausted and self._thinker.number is None
+        if free and self._room() and self._brain.indifferent(number):
+            self._think(number)
 
     def _task(self, trial: Trial) -> Task:
         name, arguments = self.search.arguments(trial.params, self._setting.takes)
@@ -218,6 +254,7 @@ class Desk:
             reported=max(trial.steps, default=0),
             best=best,
             best_step=best_step,
+            floor=self._sweep.floor,
             silence_s=self.search.timeout.silence_s,
             trial_s=self.search.timeout.trial_s,
             micro=trial.micro,
@@ -373,10 +410,6 @@ def trial_seed(seed: int, number: int) -> int:
     """The seed of a trial, from the search's seed and the trial's number; 31 bits."""
     digest = hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") >> 1
-
-
-def _asked(asked: Asked) -> dict[str, Any]:
-    return asked.facts()
 
 
 def _over(task: Task, outcome: str, **data: Any) -> Event:

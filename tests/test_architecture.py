@@ -71,6 +71,7 @@ FLOORS: list[tuple[str, ...]] = [
         "thought",
         "brain",
         "process",
+        "nursery",
         "host",
         "handle",
         "resume",
@@ -101,7 +102,7 @@ FLOORS: list[tuple[str, ...]] = [
     ),
     # The programs of the child processes, which pick their adapter by name.
     ("worker", "trackers.__main__", "trackers.audit", "export.__main__"),
-    ("sweep", "desk", "plan", "winner", "run", "deep", "lookup", "fsck"),
+    ("sweep", "thinker", "desk", "plan", "winner", "run", "deep", "lookup", "fsck"),
     ("door", "board", "console", "doctor", "cli", "__main__", ""),
 ]
 

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
-from automl.engines.base import Answer, Capacity, Desk, Engine, Task
+from automl.engines.base import Answer, Capacity, Desk, Engine, Task, Warm
 from automl.host import Host
 
 
@@ -30,6 +30,7 @@ class Local(Engine):
         self._hosts: dict[int, Host] = {}
         self._running: dict[int, Task] = {}
         self._stopped = False
+        self._nursery: Warm | None = None
 
     def start(self) -> None:
         """Nothing to bring up: a host starts with its first task."""
@@ -41,9 +42,11 @@ class Local(Engine):
         slots = min(fits) if fits else self._cpus
         return Capacity(slots, self._cpus, len(self._gpus), self._cpus, len(self._gpus))
 
-    def adopt(self, host: Host) -> None:
-        """Take over a host whose workers are warm already, as the first slot's."""
-        self._hosts[0] = host
+    def foresee(self, cpus: float, gpus: float) -> int:
+        return self.capacity(cpus, gpus).slots
+
+    def welcome(self, nursery: Warm) -> None:
+        self._nursery = nursery
 
     def run(self, desk: Desk) -> None:
         while not desk.done:
@@ -73,7 +76,7 @@ class Local(Engine):
 
     def _host(self, slot: int, task: Task) -> Host:
         cpus, gpus = task.resources["cpus"], task.resources["gpus"]
-        return Host(self._root, cpus, gpus, self._devices(slot, gpus))
+        return Host(self._root, cpus, gpus, self._devices(slot, gpus), self._nursery)
 
     def _devices(self, slot: int, gpus: float) -> list[str]:
         if not gpus:
@@ -84,9 +87,10 @@ class Local(Engine):
         return self._gpus[slot * count : (slot + 1) * count]
 
     def _listen(self, desk: Desk, timeout_s: float) -> None:
-        if not self._running:
-            return
         waiting = [self._hosts[slot].fileno() for slot in self._running]
+        waiting += [desk.bell] if desk.thinking else []
+        if not waiting:
+            return
         select.select(waiting, [], [], timeout_s)
         # Those with nothing to say are polled as well, which notices the dead and the overdue.
         for slot in list(self._running):

@@ -10,12 +10,14 @@ import logging
 import random
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities import registry
 from pytorch_lightning.callbacks import Checkpoint
 
 from automl import project
@@ -35,6 +37,9 @@ class Lightning(Framework):
         self._gpus = gpus
         torch.set_num_threads(max(1, int(cpus)))
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+        # Every Trainer looks through all installed packages for plug-ins, which takes as long as the
+        # rest of building it; a warm process has seen them.
+        registry.entry_points = cache(registry.entry_points)  # type: ignore[assignment]
 
     def gpu_bytes(self) -> int:
         if not torch.cuda.is_initialized():
