@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from automl import retries
@@ -33,11 +34,12 @@ Watch = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Setting:
-    """What every task of a run shares: where things are, and which arguments each trainer takes."""
+    """What every task of a run shares: where things are, which arguments each trainer takes, a name."""
 
     root: str
     storage: str
     takes: Mapping[str, Any] | None = None
+    run: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
 
 @dataclass(frozen=True)
@@ -258,6 +260,7 @@ class Desk:
             silence_s=self.search.timeout.silence_s,
             trial_s=self.search.timeout.trial_s,
             micro=trial.micro,
+            run=self._setting.run,
             avoid=self._nodes.avoid(time.time()),
         )
 

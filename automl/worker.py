@@ -32,7 +32,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from automl import causes, guard, project, streams, usage
+from automl import causes, guard, once, project, streams, usage
 from automl.engines.base import Answer, Task
 from automl.errors import CheckpointRefused, StorageError, TrialFinished, TrialPruned, TrialStopped
 from automl.frameworks.base import Framework, framework
@@ -297,6 +297,7 @@ def main() -> None:
     sys.path.insert(0, said["root"])
     streams.forgive()
     link = Link(os.environ["AUTOML_SOCKET"])
+    once.attend(link.pulse)
     worker = Worker(link, said["framework"], said["cpus"], said["gpus"], Path(said["scratch"]))
     link.send("hello", pid=os.getpid())
     worker.serve()

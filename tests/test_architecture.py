@@ -45,10 +45,14 @@ FLOORS: list[tuple[str, ...]] = [
         "stacks",
         "streams",
         "manifest",
+        "once",
+        "arrays",
+        "shelf",
         "salvage",
     ),
     (
         "specfile",
+        "data",
         "signatures",
         "project",
         "why",
@@ -138,6 +142,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("ledger", "lease", "schema", "database"),
     "ruamel": ("yamltext", "specfile"),
     "fsspec": ("storage",),
+    "pyarrow": ("arrays",),
     "rich": ("console", "tables", "cli", "doctor"),
     "typer": ("cli",),
 }

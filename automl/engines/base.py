@@ -47,6 +47,7 @@ class Task:
         silence_s, trial_s: seconds without a sign of training, and at all, after which the attempt is
             taken for hung; None for any.
         micro: train each batch in so many parts, and let their gradients add up.
+        run: names this driver's run of the search; empty for an attempt that belongs to none.
         avoid: nodes, by the engine's own names, that have just killed several attempts: not there, if
             there is another.
     """
@@ -74,6 +75,7 @@ class Task:
     silence_s: float | None = None
     trial_s: float | None = None
     micro: int = 1
+    run: str = ""
     avoid: tuple[str, ...] = ()
 
     def to_plain(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from automl import project
+from automl import once, project
 from automl.engines.base import Answer, Task
 from automl.errors import AutoMLError, TrialFinished, TrialPruned, TrialStopped
 from automl.frameworks.base import CannotSplit, Framework, Handle, in_parts, refused, write_meta
@@ -45,6 +45,7 @@ class Keras(Framework):
             import torch
 
             torch.set_num_threads(threads)
+            once.keep("torch", once.Generator(torch.get_rng_state, torch.set_rng_state, torch.manual_seed))
 
     def gpu_bytes(self) -> int:
         if keras.backend.backend() != "tensorflow":
