@@ -180,7 +180,9 @@ def in_run(run: str, what: str, words: str, act: Callable[[], bool]) -> None:
         try:
             done = _marks(run) if run else None
             if done is not None:
-                lock = locked(scratch.lock_path(f"once-{mark}"), words, functools.partial(_marked, done, mark))
+                lock = locked(
+                    scratch.lock_path(f"once-{mark}"), words, functools.partial(_marked, done, mark)
+                )
                 stack.enter_context(lock)
         except OSError:  # a disk that takes no file
             done = None
