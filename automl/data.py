@@ -48,7 +48,8 @@ def prepared(function: Callable[P, T]) -> Callable[P, T]:
 
     It is computed anew for other arguments, for other files behind arguments that name a file or a
     folder (their sizes and times count), and when the text of the function's module changes, or of a
-    module of the project that it imports. Where the files cannot be written, it is computed each time.
+    module of the project that it imports. A folder that it writes into is no argument to give: its
+    files would have changed. Where the prepared files cannot be written, it is computed each time.
 
     Args:
         function: of a module, with arguments that JSON can hold. It returns numpy arrays, pyarrow
