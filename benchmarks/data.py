@@ -3,8 +3,8 @@
 Up to four workers of the house go through all of the set, to train and to validate, and then wait, with
 the set still in their hands, while their memory is read. PSS (`/proc/PID/smaps_rollup`) divides a page
 among those who share it, so that the sum counts each once. Its anonymous part is a worker's own;
-the rest is mapped files, which are pages of the page cache. Each worker is there and has its framework
-imported before it is given the trial. `plain` loads the set in each worker, `prepared` by
+the rest is mapped files, which are pages of the page cache. The workers are there and have their framework
+imported before they are given a trial. `plain` loads the set in each worker, `prepared` by
 `automl.prepared`. With many repeats the set is prepared once for each.
 """
 
@@ -26,7 +26,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from automl.engines.base import Message, Task  # noqa: E402
+from automl.engines.base import Answer, Message, Task  # noqa: E402
 from automl.host import Host  # noqa: E402
 from trainers import large  # noqa: E402
 
@@ -35,32 +35,48 @@ MODELS = {
     "lightning": ("trainers.large_lightning:Net", "trainers.large_lightning:data", {"max_epochs": 1}),
     "keras": ("trainers.large_keras:net", "trainers.large_keras:data", {"epochs": 1, "batch_size": 512}),
 }
-WAYS = ("plain", "prepared")
+WAYS = ("prepared", "plain")
 PATIENCE_S = 300.0
 
 Facts = dict[str, float]
 
 
-def measure(framework: str, way: str, folder: Path, size_bytes: int) -> Facts:
-    """One way in one framework: memory by the number of workers, and the times to their first batches."""
+def measure(framework: str, ways: Sequence[str], folder: Path) -> dict[str, Facts]:
+    """Each way in one framework: memory by the number of workers, and the times to their first batches.
+
+    The workers are the same ones, warm; what they held of one way is gone before the next.
+    """
     os.environ["AUTOML_DATA"] = str(folder / "kept")
-    facts: Facts = {}
+    facts: dict[str, Facts] = {}
     with hosts(str(HERE)) as fresh:
-        running: list[tuple[Host, int]] = []
-        for count in COUNTS:
-            new = [fresh() for _ in range(count - len(running))]
-            for host in new:
-                warm(host, framework)
-            for host in new:
-                host.start(task(framework, way, folder, len(running)))
-                pid, report = until_report(host)
-                running.append((host, pid))
-                facts.setdefault(f"first_{len(running)}_s", report["first_s"])
-            held = [memory(pid) for _, pid in running]
-            facts[f"all_{count}"] = sum(each["Pss"] for each in held)
-            facts[f"own_{count}"] = sum(each["Pss_Anon"] for each in held)
-    shutil.rmtree(folder / "kept", ignore_errors=True)
-    shutil.rmtree(folder / "runs", ignore_errors=True)
+        workers = [fresh() for _ in range(max(COUNTS))]
+        for host in workers:
+            warm(host, framework)
+        for way in ways:
+            facts[way] = together(workers, framework, way, folder)
+            print(f"{framework}, {way}: {facts[way]}", file=sys.stderr)
+    for name in ("kept", "runs"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    return facts
+
+
+def together(workers: Sequence[Host], framework: str, way: str, folder: Path) -> Facts:
+    """One worker after the other begins; what all of them hold, for each count of them."""
+    facts: Facts = {}
+    pids: list[int] = []
+    for number, host in enumerate(workers, start=1):
+        host.start(task(framework, way, folder, number))
+        pid, report = until_report(host)
+        pids.append(pid)
+        facts[f"first_{number}_s"] = report["first_s"]
+        if number in COUNTS:
+            held = [memory(each) for each in pids]
+            facts[f"all_{number}"] = sum(each["Pss"] for each in held)
+            facts[f"own_{number}"] = sum(each["Pss_Anon"] for each in held)
+    for host in workers:
+        host.answer(Answer.END)
+        while (message := host.poll(1.0)) is None or message["kind"] != "ended":
+            pass
     return facts
 
 
@@ -112,7 +128,7 @@ def task(framework: str, way: str, folder: Path, trial: int) -> Task:
 
 
 def until_report(host: Host) -> tuple[int, Mapping[str, float]]:
-    """The worker's pid and its report; it waits for the answer, which it is never given."""
+    """The worker's pid and its report; it waits for the answer."""
     pid, deadline_s = 0, time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline_s:
         message: Message | None = host.poll(1.0)
@@ -174,9 +190,9 @@ def main() -> None:
         count = large.write(Path(folder), chosen.bytes)
         for repeat in range(1, chosen.repeats + 1):
             for framework in chosen.framework or MODELS:
-                for way in chosen.way or WAYS:
-                    print(f"{framework}, {way}, {repeat} of {chosen.repeats}", file=sys.stderr)
-                    facts = measure(framework, way, Path(folder), chosen.bytes)
+                print(f"{framework}, {repeat} of {chosen.repeats}", file=sys.stderr)
+                found = measure(framework, chosen.way or WAYS, Path(folder))
+                for way, facts in found.items():
                     measured.setdefault((framework, way), []).append(facts)
     what = f"{count:,} images of 3,072 float32, {chosen.bytes / 1e9:g} GB"
     print(f"{machine()}; {what}; {chosen.repeats} repeats\n\n{table(measured)}")

@@ -286,11 +286,7 @@ def test_where_nothing_can_be_written_it_is_computed_each_time_and_told_once(
     assert "Make room there, or have AUTOML_DATA name another folder" in said
 
 
-def test_a_full_disk_leaves_the_arrays_in_memory_and_no_half_of_them(
-    monkeypatch: pytest.MonkeyPatch, place: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    place.mkdir()
-    monkeypatch.setattr(shelf, "place", lambda: place)
+def test_a_full_disk_leaves_the_arrays_in_memory_and_no_half_of_them(place: Path) -> None:
     program = (
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
