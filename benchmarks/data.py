@@ -14,6 +14,7 @@ import argparse
 import os
 import platform
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -185,6 +186,7 @@ def main() -> None:
     parser.add_argument("--framework", choices=MODELS, action="append", help="these only")
     parser.add_argument("--way", choices=WAYS, action="append", help="these only")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the set is removed
     measured: dict[tuple[str, str], list[Facts]] = {}
     with tempfile.TemporaryDirectory(prefix="automl-bench-") as folder:
         count = large.write(Path(folder), chosen.bytes)
