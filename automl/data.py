@@ -187,8 +187,13 @@ def _facts(place: Path) -> list[Any]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
+    """The files below a folder; what lies among them of preparations says nothing of the data."""
+    kept: Path | None = None
+    with contextlib.suppress(OSError):
+        kept = shelf.place()
     walked = (Path(above, name) for above, _, names in os.walk(folder) for name in names)
-    return (path for path, _ in zip(walked, range(_FILES_MOST), strict=False))
+    found = (path for path in walked if kept is None or kept not in path.parents)
+    return (path for path, _ in zip(found, range(_FILES_MOST), strict=False))
 
 
 def _times(path: Path) -> list[int]:
@@ -258,6 +263,8 @@ def _prepare(wanted: _Preparation, place: Path, make: Callable[[], Any]) -> Any:
 
 def _made(wanted: _Preparation, place: Path, make: Callable[[], Any]) -> Any:
     begun_s, limit_bytes = time.monotonic(), shelf.limit()
+    if any(each.is_dir() and each != place for each in place.parent.glob(f"{wanted.kin}-*")):
+        once.say(f"{wanted.address} prepares anew: its code, or a file that an argument names, has changed")
     value = _computed(wanted, make)
     made = arrays.take_apart(value)
     try:

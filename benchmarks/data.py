@@ -118,7 +118,7 @@ def task(framework: str, way: str, folder: Path, trial: int) -> Task:
         data=data,
         arguments={
             "model": {"asked_s": time.time()},
-            "data": {"folder": str(folder), "way": way},
+            "data": {"folder": str(folder / "set"), "way": way},
             "fit": fit,
         },
         objectives=({"metric": "val_loss", "direction": "minimize", "value": "last"},),
@@ -189,7 +189,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the set is removed
     measured: dict[tuple[str, str], list[Facts]] = {}
     with tempfile.TemporaryDirectory(prefix="automl-bench-") as folder:
-        count = large.write(Path(folder), chosen.bytes)
+        (Path(folder) / "set").mkdir()
+        count = large.write(Path(folder) / "set", chosen.bytes)
         for repeat in range(1, chosen.repeats + 1):
             for framework in chosen.framework or MODELS:
                 print(f"{framework}, {repeat} of {chosen.repeats}", file=sys.stderr)

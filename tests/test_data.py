@@ -122,7 +122,9 @@ def test_changed_code_prepares_anew_and_takes_the_place_of_what_was(tmp_path: Pa
     assert after != before
 
 
-def test_other_arguments_and_other_files_behind_them_prepare_anew(tmp_path: Path, place: Path) -> None:
+def test_other_arguments_and_other_files_behind_them_prepare_anew(
+    tmp_path: Path, place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     counted = counting()
     file, folder = tmp_path / "set.csv", tmp_path / "sets"
     for given in ("no file", str(file), str(folder)):
@@ -136,6 +138,9 @@ def test_other_arguments_and_other_files_behind_them_prepare_anew(tmp_path: Path
     counted(str(folder)), counted(path=str(folder), size=2), counted(str(folder), size=3)
     assert counted.calls == 7  # type: ignore[attr-defined]
     assert len(kept(place)) == 4  # what was made of files that have changed is gone
+    counted(str(tmp_path), size=4), counted(str(tmp_path), size=4)
+    assert counted.calls == 8  # type: ignore[attr-defined]  # what is kept lies below it, and does not count
+    assert "sized prepares anew: its code, or a file" in capfd.readouterr().err
 
 
 calls: list[str] = []
