@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 HASH_LENGTH = 16
@@ -56,6 +57,7 @@ def _files(module: str, root: Path) -> Iterator[Path]:
         yield single
 
 
+@lru_cache(maxsize=1024)
 def _imports(source: bytes, path: Path) -> list[str]:
     """All modules that the source at `path` (from the root on) names in its imports, wherever they stand."""
     try:
