@@ -49,7 +49,9 @@ CONTENDERS = (
     Contender("tune", "Ray Tune", "tune", {"reuse": False}),
     Contender("tune-reuse", "Ray Tune, reuse_actors", "tune", {"reuse": True}),
     Contender("optuna", "Optuna", "optuna_alone", needs={"optuna_integration": "optuna-integration"}),
-    Contender("keras-tuner", "Keras Tuner, Bayesian", "tuner", {"kind": "bayesian"}, ("keras",), needs=_TUNER),
+    Contender(
+        "keras-tuner", "Keras Tuner, Bayesian", "tuner", {"kind": "bayesian"}, ("keras",), needs=_TUNER
+    ),
     Contender(
         "keras-tuner-hyperband",
         "Keras Tuner, Hyperband",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -128,6 +129,14 @@ def python(module: str, workload: Workload, **options: Any) -> list[str]:
     """The command of a contender that is a script: this package's module, told what to do."""
     said = {"workload": asdict(workload), **options}
     return [sys.executable, "-m", f"contenders.{module}", json.dumps(said)]
+
+
+def make_experiment(folder: Path) -> None:
+    """The MLflow experiment, for contenders whose processes would else make it at once and collide."""
+    program = (
+        "from mlflow import MlflowClient; MlflowClient('sqlite:///mlflow.db').create_experiment('peers')"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, check=True)
 
 
 def told() -> tuple[Workload, dict[str, Any]]:

@@ -7,7 +7,8 @@
   `MaxTrialsCallback` ends them at the budget. It counts running trials as well, so that no trial more
   than that is begun.
 - TPE, seeded for each process apart, or all would draw the same first points. `medium`: Optuna's
-  `SuccessiveHalvingPruner` with first rung 2 and factor 3.
+  `SuccessiveHalvingPruner` with first rung 2 and factor 3 (its callbacks count epochs from 0, so the
+  rung is at the third epoch where the others' is at the second).
 - Reports at each validation: `KerasPruningCallback` of optuna-integration; for Lightning the same by
   hand, as its `PyTorchLightningPruningCallback` refuses `pytorch_lightning` and wants `lightning`.
 - MLflow on SQLite by optuna-integration's `MLflowCallback`: a run for each trial with its parameters,
@@ -31,6 +32,7 @@ from contenders.base import (
     SPACE,
     Pick,
     Workload,
+    make_experiment,
     outcome,
     python,
     tell,
@@ -41,19 +43,21 @@ __all__ = ["command", "outcome"]
 
 
 def command(folder: Path, workload: Workload) -> list[str]:
+    make_experiment(folder)
     return python("optuna_alone", workload)
 
 
-def study(slot: int) -> Any:
+def study(workload: Workload, slot: int) -> Any:
     """The study, opened by the process of a slot."""
     import optuna
 
     backend = optuna.storages.journal.JournalFileBackend("journal.log")
+    halving = optuna.pruners.SuccessiveHalvingPruner(min_resource=GRACE_EPOCHS, reduction_factor=FACTOR)
     return optuna.create_study(
         study_name="peers",
         storage=optuna.storages.JournalStorage(backend),
         sampler=optuna.samplers.TPESampler(seed=SEED + slot),
-        pruner=optuna.pruners.NopPruner(),
+        pruner=halving if workload.pruned else optuna.pruners.NopPruner(),
         direction="maximize",
         load_if_exists=True,
     )
@@ -100,20 +104,14 @@ def lightning_pruning(trial: Any) -> Any:
 
 def work(workload: Workload, slot: int) -> None:
     """The process of a slot."""
-    import optuna
     from optuna.study import MaxTrialsCallback
     from optuna.trial import TrialState
     from optuna_integration import MLflowCallback
 
-    mine = study(slot)
-    if workload.pruned:
-        mine.pruner = optuna.pruners.SuccessiveHalvingPruner(
-            min_resource=GRACE_EPOCHS, reduction_factor=FACTOR
-        )
     counted = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
     mlflow = MLflowCallback(tracking_uri="sqlite:///mlflow.db", metric_name=METRIC)
     ends = MaxTrialsCallback(workload.trials, states=counted)
-    mine.optimize(lambda trial: objective(workload, trial), callbacks=[mlflow, ends])
+    study(workload, slot).optimize(lambda trial: objective(workload, trial), callbacks=[mlflow, ends])
 
 
 def main() -> None:
@@ -126,7 +124,7 @@ def main() -> None:
     codes = [process.wait() for process in [subprocess.Popen(command) for command in commands]]
     if any(codes):
         sys.exit(f"the processes exited with {codes}")
-    done = study(0)
+    done = study(workload, 0)
     tell(done.best_value, [trial.state.name for trial in done.trials])
 
 

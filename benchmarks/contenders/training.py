@@ -12,7 +12,6 @@ from contenders.base import SEED, Workload
 def fit_lightning(workload: Workload, params: Mapping[str, Any], callbacks: Sequence[Any]) -> float:
     """Train; the last validation accuracy. Logger, checkpoints and progress bar are off, as automl's are."""
     import pytorch_lightning as pl
-
     from trainers.peers_lightning import Data, Net
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -35,7 +34,6 @@ def fit_lightning(workload: Workload, params: Mapping[str, Any], callbacks: Sequ
 def fit_keras(workload: Workload, params: Mapping[str, Any], callbacks: Sequence[Any]) -> float:
     """Train; the last validation accuracy. The session is cleared first, as Keras advises for searches."""
     import keras
-
     from trainers.peers_keras import BATCH, build, data
 
     keras.utils.clear_session()

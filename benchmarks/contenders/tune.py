@@ -48,7 +48,9 @@ def trainable(workload: Workload) -> Callable[[dict[str, Any]], None]:
 
         from contenders.training import fit_lightning
 
-        report = TuneReportCheckpointCallback([METRIC, "val_loss"], save_checkpoints=False, on="validation_end")
+        report = TuneReportCheckpointCallback(
+            [METRIC, "val_loss"], save_checkpoints=False, on="validation_end"
+        )
         fit_lightning(workload, config, [report])
 
     def keras(config: dict[str, Any]) -> None:

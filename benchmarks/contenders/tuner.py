@@ -21,12 +21,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from contenders.base import FACTOR, METRIC, SEED, SLOTS, SPACE, Pick, Workload, outcome, python, tell, told
+from contenders.base import (
+    FACTOR,
+    METRIC,
+    SEED,
+    SLOTS,
+    SPACE,
+    Pick,
+    Workload,
+    make_experiment,
+    outcome,
+    python,
+    tell,
+    told,
+)
 
 __all__ = ["command", "outcome"]
 
 
 def command(folder: Path, workload: Workload, kind: str) -> list[str]:
+    make_experiment(folder)
     return python("tuner", workload, kind=kind)
 
 
@@ -44,7 +58,6 @@ def parameters(hp: Any) -> dict[str, Any]:
 def tuner(workload: Workload, kind: str) -> Any:
     """The tuner that chief and workers all make."""
     import keras_tuner
-
     from trainers.peers_keras import build
 
     common: dict[str, Any] = {
