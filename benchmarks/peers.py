@@ -1,11 +1,11 @@
 """The same search through automl and through its peers, side by side on this machine. `make bench`.
 
 Everyone trains the same models (trainers/peers_lightning.py, trainers/peers_keras.py) on scikit-learn's
-real digits over the same space, with the same seed, budget, two slots and one CPU thread a slot, TPE where
-it is to be had, and MLflow on an SQLite file, whose tables are there already, as in any project after its
-first search. The models validate after every epoch and carry a stopwatch
-(trainers/laps.py), so training is measured by the same code for all. How each contender is set up, and
-why, is written at the top of its file in contenders/: ours.py, tune.py, optuna_alone.py, tuner.py.
+real digits over the same space, with the same seed, budget, two slots and one CPU thread a slot, TPE
+where it is to be had, and MLflow on an SQLite file, whose tables are there already, as in any project
+after its first search. The models validate after every epoch and carry a stopwatch (trainers/laps.py),
+so training is measured by the same code for all. How each contender is set up, and why, is written at
+the top of its file in contenders/: ours.py, tune.py, optuna_alone.py, tuner.py.
 
 | workload | what it is |
 |---|---|
@@ -14,9 +14,11 @@ why, is written at the top of its file in contenders/: ours.py, tune.py, optuna_
 
 Each run has processes and a project folder of its own. Wall time is that of the whole command, start-up
 and ending included: automl's also packs and verifies the winner's MLflow model, which no peer does.
-Contenders take turns within a round, in another order each round. Medians of the rounds are shown, the
-lowest and highest in brackets. `training in slot time` leaves start-up and ending out: of each slot's
-time from its first training step to its last, the part that was epochs (training and validation).
+Contenders take turns within a round, in another order each round: two rounds of short and one of medium
+unless `--repeats` says otherwise, which then holds for everyone; Ray Tune with fresh actors takes so
+long that without it it runs in the first round alone. Medians are shown, the lowest and highest in
+brackets. `training in slot time` leaves start-up and ending out: of each slot's time from its first
+training step to its last, the part that was epochs (training and validation).
 """
 
 from __future__ import annotations

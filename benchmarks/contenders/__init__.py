@@ -42,7 +42,7 @@ class Contender:
         return [package for name, package in self.needs.items() if util.find_spec(name) is None]
 
 
-_TUNER = {"keras_tuner": "keras-tuner"}
+_TUNER = {"keras_tuner": "keras-tuner", "tensorboard": "tensorboard"}  # the second is used by the first
 CONTENDERS = (
     Contender("automl-ray", "automl, Ray engine", "ours", {"engine": "ray"}),
     Contender("automl-local", "automl, local engine", "ours", {"engine": "local"}),
