@@ -138,10 +138,12 @@ def turns(contenders: Sequence[Contender], workload: Workload, repeats: int | No
                 yield contender
 
 
-def run(contenders: Sequence[Contender], workload: Workload, repeats: int | None) -> dict[str, list[Facts]]:
-    """All runs of a workload, by contender, in the table's order."""
+def run(
+    contenders: Sequence[Contender], workload: Workload, repeats: int | None
+) -> dict[str, list[Facts | None]]:
+    """All runs of a workload, by contender, in the table's order; None for one that failed."""
     order = list(turns(contenders, workload, repeats))
-    measured: dict[str, list[Facts]] = {each.name: [] for each in contenders if each in order}
+    measured: dict[str, list[Facts | None]] = {each.name: [] for each in contenders if each in order}
     for count, contender in enumerate(order, start=1):
         what = f"{workload.name} {workload.framework}, {contender.name} ({count} of {len(order)})"
         say(what)
@@ -149,6 +151,7 @@ def run(contenders: Sequence[Contender], workload: Workload, repeats: int | None
             found = measure(contender, workload)
         except Failed as error:
             say(f"{what} failed: {error}")
+            measured[contender.name].append(None)
             continue
         say(f"{what}: {found.wall_s:.1f} s, best {found.best}, {found.states}")
         measured[contender.name].append(found)
@@ -189,7 +192,7 @@ def main() -> None:
     failed = False
     for workload in workloads(chosen.workload, chosen.framework, chosen.trials):
         measured = run(contenders, workload, chosen.repeats)
-        failed |= not all(measured.values())
+        failed |= any(None in runs for runs in measured.values())
         print(table.section(workload, measured, titles), end="\n\n", flush=True)
     sys.exit(1 if failed else 0)
 

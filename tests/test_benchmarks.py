@@ -101,15 +101,15 @@ def test_one_that_fails_leaves_its_section_and_lets_the_others_go_on(
 
 def test_a_table_shows_medians_spreads_and_ratios_to_the_ray_engine() -> None:
     slower = [replace(FACTS, wall_s=wall_s, cpu_s=100.0) for wall_s in (80.0, 90.0, 100.0)]
-    measured = {"automl-ray": [FACTS], "tune": slower, "optuna": []}
+    measured = {"automl-ray": [FACTS], "tune": [*slower, None], "optuna": [None]}
     titles = {"automl-ray": "ours", "tune": "Tune", "optuna": "Optuna"}
     text = table.section(SHORT, measured, titles)
     assert "### short, lightning" in text
     assert "60 trials of 5 epochs, no pruning" in text
     assert "| ours | 30.0 | 1.00 | 8.0 | 2.0 | 120.0 | 38.0 | 95.0 |" in text
-    assert "| Tune | 90.0 (80.0 to 100.0) | 3.00 |" in text
-    assert "| Tune | 100 (100 to 100) | 2.00 |" in text
-    assert "| Optuna | failed |" in text
+    assert "| Tune (1 of 4 runs failed) | 90.0 (80.0 to 100.0) | 3.00 |" in text
+    assert "| Tune (1 of 4 runs failed) | 100 (100 to 100) | 2.00 |" in text
+    assert "| Optuna (1 of 1 runs failed) | |" in text
     assert "| ours | 50 | 1.00 | 2000 | 1.00 | 0.9700 | 300 | COMPLETE 60 |" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert {row.count("|") for row in rows} == {9}

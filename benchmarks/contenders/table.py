@@ -46,15 +46,22 @@ class Facts:
         return 60 * self.trials / self.wall_s
 
 
-Measured = Mapping[str, Sequence[Facts]]  # by the contender's name; those that failed have none
+Measured = Mapping[str, Sequence[Facts]]  # by the contender's name
 
 
-def section(workload: Workload, measured: Measured, titles: Mapping[str, str]) -> str:
-    """The tables of a workload under its heading."""
+def section(workload: Workload, runs: Mapping[str, Sequence[Facts | None]], titles: Mapping[str, str]) -> str:
+    """The tables of a workload under its heading. None is a run that failed; it is counted by the title."""
+    measured = {name: [run for run in each if run is not None] for name, each in runs.items()}
+    titles = {name: _counted(titles[name], each) for name, each in runs.items()}
     pruning = "pruning" if workload.pruned else "no pruning"
     heading = f"### {workload.name}, {workload.framework}"
     about = f"{workload.trials} trials of {workload.epochs} epochs, {pruning}"
     return "\n\n".join([heading, about, _times(measured, titles), _costs(measured, titles)])
+
+
+def _counted(title: str, runs: Sequence[Facts | None]) -> str:
+    failed = sum(run is None for run in runs)
+    return f"{title} ({failed} of {len(runs)} runs failed)" if failed else title
 
 
 def _times(measured: Measured, titles: Mapping[str, str]) -> str:
@@ -65,7 +72,7 @@ def _times(measured: Measured, titles: Mapping[str, str]) -> str:
     ]
     for name, runs in measured.items():
         if not runs:
-            lines.append(f"| {titles[name]} | failed | | | | | | |")
+            lines.append(f"| {titles[name]} | | | | | | | |")
             continue
         cells = [
             spread([run.wall_s for run in runs], 1),

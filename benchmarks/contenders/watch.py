@@ -2,8 +2,9 @@
 
 Orphans come to this process (it is their subreaper), so every descendant is found by its parents,
 also those of a daemon. They are looked at once a second: the processor seconds of a process are the
-last ones seen, so up to a second of each is lost, in favour of whoever starts many; the memory is the
-sum of all proportional shares (PSS), of which the highest is kept. Looking costs the same for everyone.
+last ones seen, so up to a second of each is lost, in favour of whoever starts many. The memory is the
+sum of all proportional shares (PSS), of which the highest is kept. To add it up takes some milliseconds
+for each process, hence every three seconds only; `watching_s` says what watching has cost in all.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LOOK_S = 1.0
+LOOKS_A_MEMORY = 3  # of which one also adds up the memory
 LEAVE_S = 10.0
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -56,9 +58,12 @@ def watch(command: Sequence[str], folder: Path, env: Mapping[str, str], log: Pat
         process = subprocess.Popen(
             command, cwd=folder, env=dict(env), stdin=subprocess.DEVNULL, stdout=out, stderr=out
         )
-        code, due_s = None, begun_s
+        code, due_s, looks = None, begun_s, 0
         while code is None and time.monotonic() < begun_s + timeout_s:
-            memory = max(memory, _look(used))
+            pids = _look(used)
+            if looks % LOOKS_A_MEMORY == 0:
+                memory = max(memory, sum(map(_memory_bytes, pids)))
+            looks += 1
             due_s = max(due_s + LOOK_S, time.monotonic())
             with suppress(subprocess.TimeoutExpired):
                 code = process.wait(due_s - time.monotonic())
@@ -68,13 +73,11 @@ def watch(command: Sequence[str], folder: Path, env: Mapping[str, str], log: Pat
     return Seen(begun_s, ended_s, cpu_s, memory, code, time.process_time() - mine_s)
 
 
-def _look(used: dict[tuple[int, int], float]) -> int:
-    """Note the processor seconds of every descendant; their memory, in bytes."""
-    memory = 0
-    for pid, born, cpu_s in descendants():
-        used[pid, born] = cpu_s
-        memory += _memory_bytes(pid)
-    return memory
+def _look(used: dict[tuple[int, int], float]) -> list[int]:
+    """Note the processor seconds of every descendant; their pids."""
+    found = list(descendants())
+    used.update({(pid, born): cpu_s for pid, born, cpu_s in found})
+    return [pid for pid, _, _ in found]
 
 
 def descendants() -> Iterator[tuple[int, int, float]]:
@@ -86,11 +89,10 @@ def descendants() -> Iterator[tuple[int, int, float]]:
                 # After the last bracket, for a program's name may hold blanks and brackets.
                 fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
                 stats[int(name)] = fields
-    below = {os.getpid()}
     children: dict[int, list[int]] = {}
     for pid, fields in stats.items():
         children.setdefault(int(fields[1]), []).append(pid)
-    todo = list(below)
+    todo = [os.getpid()]
     while todo:
         for pid in children.get(todo.pop(), []):
             todo.append(pid)
@@ -118,10 +120,9 @@ def _reaped_s() -> float:
 def _see_off(process: subprocess.Popen[bytes], used: dict[tuple[int, int], float]) -> None:
     """Wait for what the command left behind, then end it."""
     deadline_s = time.monotonic() + (LEAVE_S if process.returncode is not None else 0)
-    while left := list(descendants()):
-        used.update({(pid, born): cpu_s for pid, born, cpu_s in left})
+    while left := _look(used):
         if time.monotonic() > deadline_s:
-            for pid, _, _ in left:
+            for pid in left:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         _reap(process)
