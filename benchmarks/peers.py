@@ -26,6 +26,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -188,6 +189,7 @@ def main() -> None:
     chosen = arguments()
     contenders = [each for each in CONTENDERS if not chosen.contender or each.name in chosen.contender]
     refuse_missing(contenders)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # which sees the contender's processes off
     titles = {each.name: each.title for each in contenders}
     failed = False
     for workload in workloads(chosen.workload, chosen.framework, chosen.trials):

@@ -59,16 +59,18 @@ def watch(command: Sequence[str], folder: Path, env: Mapping[str, str], log: Pat
             command, cwd=folder, env=dict(env), stdin=subprocess.DEVNULL, stdout=out, stderr=out
         )
         code, due_s, looks = None, begun_s, 0
-        while code is None and time.monotonic() < begun_s + timeout_s:
-            pids = _look(used)
-            if looks % LOOKS_A_MEMORY == 0:
-                memory = max(memory, sum(map(_memory_bytes, pids)))
-            looks += 1
-            due_s = max(due_s + LOOK_S, time.monotonic())
-            with suppress(subprocess.TimeoutExpired):
-                code = process.wait(due_s - time.monotonic())
-        ended_s = time.monotonic()
-        _see_off(process, used)
+        try:
+            while code is None and time.monotonic() < begun_s + timeout_s:
+                pids = _look(used)
+                if looks % LOOKS_A_MEMORY == 0:
+                    memory = max(memory, sum(map(_memory_bytes, pids)))
+                looks += 1
+                due_s = max(due_s + LOOK_S, time.monotonic())
+                with suppress(subprocess.TimeoutExpired):
+                    code = process.wait(due_s - time.monotonic())
+            ended_s = time.monotonic()
+        finally:
+            _see_off(process, used)
     cpu_s = max(sum(used.values()), _reaped_s() - before_s)
     return Seen(begun_s, ended_s, cpu_s, memory, code, time.process_time() - mine_s)
 
