@@ -53,9 +53,9 @@ class Part:
 
 PARTS = (
     Part("turnround", "Between two trials of a slot", ("--repeats", "1")),
-    Part("start", "From the command to the first step", ("--quick",)),
-    Part("scale", "The driver alone, up to 10,000 trials", ("--quick",)),
-    Part("data", "One data set, several workers", ("--quick",)),
+    Part("start", "From the command to the first step", ("--repeats", "1")),
+    Part("scale", "The driver alone, up to 10,000 trials", ("--trials", "200", "--repeats", "1")),
+    Part("data", "One data set, several workers", ("--bytes", "50000000")),
     Part("peers", "Side by side", ("--trials", "4", "--repeats", "1")),
 )
 
