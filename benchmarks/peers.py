@@ -82,7 +82,7 @@ def measure(contender: Contender, workload: Workload) -> Facts:
         say(f"  watching it took {seen.watching_s:.1f} s of processor")
         try:
             return facts(seen, laps.read(watched), contender.room.outcome(folder, workload))
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, subprocess.SubprocessError) as error:
             raise Failed(f"{error}\n{tail(log)}") from error
 
 

@@ -8,7 +8,6 @@ packs and verifies the winner's MLflow model at the end; all of that is in its w
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -62,8 +61,9 @@ def _parameter(what: Span | Pick) -> dict[str, Any]:
 
 def outcome(folder: Path, workload: Workload) -> Outcome:
     """What `automl show` says."""
-    shows = [sys.executable, "-m", "automl", "show", NAME, "--json"]
-    done = subprocess.run(shows, cwd=folder, env=os.environ, capture_output=True, text=True, check=True)
+    ledger = f"sqlite:///{folder}/automl.db"
+    shows = [sys.executable, "-m", "automl", "show", NAME, "--json", "--ledger", ledger]
+    done = subprocess.run(shows, cwd=folder, capture_output=True, text=True, check=True)
     shown = json.loads(done.stdout)
     states = Counter(trial["state"] for trial in shown["trials"])
     return Outcome(shown["best"]["values"][0] if shown["best"] else None, states)
