@@ -4,7 +4,7 @@ BIN := .venv/bin
 KILLS ?= 200
 SEED ?= 0
 .DEFAULT_GOAL := help
-.PHONY: help search test install lint bench benchfsck chaos clean
+.PHONY: help search test install lint bench benchquick benchfsck chaos clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,8 +20,11 @@ lint: install  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: install  ## the time between two trials on a slot
-	$(BIN)/python benchmarks/turnround.py
+bench: .venv/.benchmarks  ## all benchmarks, into benchmarks/RESULTS.md; ONLY=peers for one of them
+	$(BIN)/python benchmarks/compose.py $(addprefix --only ,$(ONLY))
+
+benchquick: .venv/.benchmarks  ## small versions of them, to see whether they run; ONLY as above
+	$(BIN)/python benchmarks/compose.py --quick $(addprefix --only ,$(ONLY))
 
 benchfsck: install  ## automl fsck on a search of 10,000 trials
 	$(BIN)/python benchmarks/fsck.py
@@ -36,6 +39,11 @@ install: .venv/.ready  ## the virtual environment alone
 	@sh infra/preflight.sh $(PYTHON)
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# What automl is compared with: for the benchmarks alone.
+.venv/.benchmarks: .venv/.ready
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[benchmarks]'
 	@touch $@
 
 clean:  ## the virtual environment and caches (no results)

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from automl.data import prepared as prepared
     from automl.door import BestTrial as BestTrial
     from automl.door import Result as Result
     from automl.door import check as check
@@ -49,6 +50,7 @@ _HOME = {
     "run": "automl.door",
     "Result": "automl.door",
     "BestTrial": "automl.door",
+    "prepared": "automl.data",
 }
 __all__ = list(_HOME)
 

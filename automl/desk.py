@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from automl import retries
-from automl.brain import Asked, Brain
+from automl.brain import Brain
 from automl.engines.base import Answer, Message, Task
 from automl.events import FINAL, Event, State
 from automl.goals import Goals
@@ -24,6 +25,7 @@ from automl.packing import Shares
 from automl.results import History, Trial, objective_value
 from automl.search import Objective, Search
 from automl.sweep import Sweep, swept
+from automl.thinker import Thinker
 
 # Facts that say how long their driver has been alive: budget.time and the length of attempts.
 _TIMED = ("started", "reported", "ended")
@@ -33,12 +35,13 @@ Watch = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Setting:
-    """What every task of a run shares: where things are, and which arguments each trainer takes."""
+    """What every task of a run shares: where things are, which arguments each trainer takes, a name."""
 
     root: str
     storage: str
     takes: Mapping[str, Any] | None = None
     gpus: bool = False  # whether the engine has any, which `gpus: auto` asks
+    run: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ class Desk:
         self._running: dict[int, int] = {}
         self._waiting = deque(sorted(t.number for t in history.of_state(State.WAITING)))
         self._exhausted = False
+        self._thinker = Thinker(brain.thought)
+        self._knew, self._hungry = history.n, False
         self._reached: int | None = None
         self._before_s, self._begun_s = history.alive_s, time.monotonic()
         self._nodes = retries.Nodes(attempt for t in history.trials.values() for attempt in t.attempts)
@@ -115,6 +120,7 @@ class Desk:
 
     def next_task(self, fits: Callable[[Task], bool] = lambda task: True) -> Task | None:
         """An attempt to start now: one that waits first, else a new trial. One that does not fit waits."""
+        self._hungry = False
         if self.stopping or not self._room() or len(self._running) >= self._slots():
             return None
         number = self._waiting.popleft() if self._waiting else self._ask()
@@ -124,10 +130,24 @@ class Desk:
         self._running[number] = len(trial.attempts) + 1
         task = self._task(trial)
         if fits(task):
+            self._look_ahead()
             return task
         del self._running[number]
         self._waiting.appendleft(number)  # before all others, or smaller ones would keep it out for ever
         return None
+
+    @property
+    def thinking(self) -> bool:
+        """Whether there would be a task, if it were known already what to try next."""
+        return self._hungry and self._thinker.busy
+
+    @property
+    def bell(self) -> int:
+        return self._thinker.bell
+
+    def wait(self, timeout_s: float) -> None:
+        if self.thinking:
+            self._thinker.wait(timeout_s)
 
     def hear(self, task: Task, message: Message) -> Answer:
         """Take in what an attempt said. One that is over is told to leave."""
@@ -169,6 +189,7 @@ class Desk:
                 continue  # it never began, or was cut off with its end already written
             self._end(number, attempt, {"outcome": "stopped", "error": "cut off", "again": True})
         self._sweep.finish()
+        self._thinker.close()
         if self.ending is None:
             self.ending = Ending("ENDED", "space" if self._exhausted else "budget.trials")
         return self.ending
@@ -196,12 +217,29 @@ class Desk:
         if self._exhausted:
             return None
         number = len(self.history.trials)
-        asked = self._brain.ask(number)
+        if self._thinker.number is None:
+            self._think(number)
+        if self._thinker.busy:
+            self._hungry = True
+            return None
+        asked = self._thinker.fetch()
         if asked is None:
             self._exhausted = True
             return None
-        self._append(Event("asked", number, None, _asked(asked)))
+        self._append(Event("asked", number, None, {**asked.facts(), "seen": self._knew}))
+        self._brain.take(number, asked)
         return number
+
+    def _think(self, number: int) -> None:
+        self._knew = self.history.n
+        self._thinker.think(number)
+
+    def _look_ahead(self) -> None:
+        """Think of the next point while every slot is busy, where that loses the sampler nothing."""
+        number = len(self.history.trials)
+        free = not self._waiting and not self._exhausted and self._thinker.number is None
+        if free and self._room() and self._brain.indifferent(number):
+            self._think(number)
 
     def _task(self, trial: Trial) -> Task:
         name, arguments = self.search.arguments(trial.params, self._setting.takes)
@@ -226,9 +264,11 @@ class Desk:
             reported=max(trial.steps, default=0),
             best=best,
             best_step=best_step,
+            floor=self._sweep.floor,
             silence_s=self.search.timeout.silence_s,
             trial_s=self.search.timeout.trial_s,
             micro=trial.micro,
+            run=self._setting.run,
             avoid=self._nodes.avoid(time.time()),
         )
 
@@ -384,10 +424,6 @@ def trial_seed(seed: int, number: int) -> int:
     """The seed of a trial, from the search's seed and the trial's number; 31 bits."""
     digest = hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") >> 1
-
-
-def _asked(asked: Asked) -> dict[str, Any]:
-    return asked.facts()
 
 
 def _over(task: Task, outcome: str, **data: Any) -> Event:

@@ -24,7 +24,8 @@ from typing import NoReturn
 
 import psutil
 
-# Written last, beside the worker's socket: whoever finds it knows that nothing is left to kill.
+# Written last, beside the worker's socket: whoever finds it knows that nothing is left to kill. It holds
+# the status that the worker ended with, if it ended by itself.
 SWEPT = "swept"
 # Asks a worker for the stacks of all its threads; a guard passes it on.
 DUMP_SIGNAL = signal.SIGUSR1
@@ -90,7 +91,7 @@ class Guard:
             status = self._bury()
         self._end_all()
         with contextlib.suppress(OSError):
-            (self._folder / SWEPT).touch()
+            (self._folder / SWEPT).write_text("" if status is None else str(status))
         _leave_as(status)
 
     def _let_go(self) -> bool:

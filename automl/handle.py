@@ -47,6 +47,7 @@ class TrialHandle:
         self._pulse_s = min(PULSE_S, task.silence_s / 4) if task.silence_s else PULSE_S
         self._pulsed_s = time.monotonic()
         self._best, self._improved = task.best, False
+        self._outranked: int | None = None  # the last step, if its weights could not stay
         self._last = (task.step, task.checkpoint)
         self._missed = False
         self.weights: str | None = None
@@ -99,13 +100,18 @@ class TrialHandle:
         return self._improved
 
     def save_weights(self, step: int, write: Callable[[Path], object]) -> None:
-        self.weights = self._files.put("weights", step, write)
+        if self._outranked != step:
+            self.weights = self._files.put("weights", step, write)
 
     def _note_best(self, metrics: Mapping[str, float], step: int) -> None:
         first = self.task.objectives[0]
         value = metrics.get(first["metric"])
+        self._outranked = None
         if value is None:
             return
+        floor, sign = self.task.floor, 1 if first["direction"] == "maximize" else -1
+        if floor is not None and sign * value < sign * floor:
+            self._outranked = step
         if step <= self.task.reported:
             # The ledger has this step's value already. What may be missing are the weights of the best
             # one: an attempt can die between a report and its weights.

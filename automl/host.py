@@ -15,6 +15,7 @@ from typing import Any
 from automl import causes, scratch, stacks, usage
 from automl.engines.base import Answer, Message, Task
 from automl.errors import StorageError
+from automl.nursery import Source
 from automl.process import WorkerProcess
 from automl.storage import TrialFolder
 from automl.watch import Watch
@@ -34,10 +35,19 @@ class Host:
         root: the project's folder.
         cpus, gpus: what this slot was given.
         devices: the GPUs that it may see, as CUDA_VISIBLE_DEVICES takes them.
+        source: where workers may be found that are warm already, for as many CPUs and no GPU.
     """
 
-    def __init__(self, root: str, cpus: float, gpus: float = 0, devices: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        root: str,
+        cpus: float,
+        gpus: float = 0,
+        devices: Sequence[str] = (),
+        source: Source | None = None,
+    ) -> None:
         self._root, self._cpus, self._gpus = root, cpus, gpus
+        self._source = None if gpus else source
         self._devices = ",".join(devices)
         self._scratch = scratch.make()
         self._workers: dict[str, WorkerProcess] = {}
@@ -135,6 +145,11 @@ class Host:
         failed = {"error": {"part": "model", "text": text}, "model": None, "data": None, "fit": None}
         return dict.fromkeys(trainers, failed)
 
+    def give_up(self) -> list[WorkerProcess]:
+        """The workers, which from now on are the caller's; none of them may be busy."""
+        workers, self._workers = list(self._workers.values()), {}
+        return workers
+
     def leave(self) -> None:
         """Begin to end every worker; `close` waits for that."""
         for worker in self._workers.values():
@@ -156,7 +171,7 @@ class Host:
         if worker is None:
             if self._gpus:  # two frameworks would fight for one GPU's memory
                 self._drop_all()
-            worker = WorkerProcess(
+            worker = (self._source.take(framework) if self._source else None) or WorkerProcess.spawn(
                 framework, self._cpus, self._gpus, self._devices, self._root, self._scratch
             )
             self._workers[framework] = worker

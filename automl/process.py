@@ -14,9 +14,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from automl import guard, scratch
 from automl.engines.base import Message
@@ -27,43 +27,198 @@ KILL_S = 10.0
 _SECRETS = ("AUTOML_LEDGER", "AUTOML_OPTUNA_STORAGE", "PGPASSWORD")
 
 
+class Body(Protocol):
+    """The outermost process of a worker, the upper guard: a child of this process, or of another."""
+
+    pid: int
+
+    def alive(self) -> bool:
+        """Whether it has not ended yet."""
+
+    def wait(self, timeout_s: float | None) -> int | None:
+        """How it ended, as subprocess tells it; None if it has not within the time."""
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+
+    def let_go(self) -> None:
+        """Have the guards end everything: closes the pipe at whose other side they wait."""
+
+    def bury(self) -> None:
+        """It has ended: give back what it was known by."""
+
+
+class Child:
+    """A worker that this process started."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process, self.pid = process, process.pid
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def wait(self, timeout_s: float | None) -> int | None:
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def let_go(self) -> None:
+        assert self._process.stdin
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+
+    def bury(self) -> None:
+        """Done by `wait`."""
+
+    @property
+    def lifeline(self) -> int:
+        """This side of the pipe, as a file descriptor."""
+        assert self._process.stdin
+        return self._process.stdin.fileno()
+
+
+class Foster:
+    """A worker that another process of this machine started, and handed over with its pipe.
+
+    Args:
+        pid: of its upper guard.
+        lifeline: this side of the guards' pipe; no other process has it any more.
+        folder: the worker's own, where the guards write how it ended.
+    """
+
+    def __init__(self, pid: int, lifeline: int, folder: Path) -> None:
+        self.pid, self._folder = pid, folder
+        self._lifeline: int | None = lifeline
+        self._handle = os.pidfd_open(pid)
+
+    def alive(self) -> bool:
+        return not select.select([self._handle], [], [], 0)[0]
+
+    def wait(self, timeout_s: float | None) -> int | None:
+        if not select.select([self._handle], [], [], timeout_s)[0]:
+            return None
+        # Only the process that started it can ask the system how it ended; the guards write it down.
+        try:
+            status = (self._folder / guard.SWEPT).read_text()
+        except OSError:
+            return -signal.SIGKILL  # nothing else ends both guards
+        return os.waitstatus_to_exitcode(int(status)) if status else 0
+
+    def signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._handle, number)
+
+    def let_go(self) -> None:
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
+
+    def bury(self) -> None:
+        os.close(self._handle)
+
+
 class WorkerProcess:
     """A worker, the guards above it, and the socket to the worker.
 
     The guards end the worker and all that it started once `kill` closes the pipe to them, or this
     process is gone, which closes it as well.
+
+    Args:
+        framework: the one that it trains with.
+        folder: its own, with its log and its socket.
+        body: its outermost process.
+        line: the socket to it, or the one at which it will call.
+        called: whether it has called.
     """
 
     def __init__(
-        self, framework: str, cpus: float, gpus: float, devices: str, root: str, folder: Path
+        self, framework: str, folder: Path, body: Body, line: socket.socket, called: bool = False
     ) -> None:
         self.framework, self.served = framework, 0
         self.first_held: dict[str, int] = {}  # after its first trial
-        self._folder = Path(tempfile.mkdtemp(prefix="w-", dir=folder))
-        self._address = str(self._folder / "s")
-        self._listener: socket.socket | None = socket.socket(socket.AF_UNIX)
-        self._listener.bind(self._address)
-        self._listener.listen(1)
-        self._link: socket.socket | None = None
+        self.log = folder / "worker.log"
+        self._folder, self._process = folder, body
+        self._listener: socket.socket | None = None if called else line
+        self._link: socket.socket | None = line if called else None
         self._buffer, self._unsent = b"", b""
-        said = {
-            "framework": framework,
-            "cpus": cpus,
-            "gpus": gpus,
-            "root": root,
-            "scratch": str(self._folder),
-        }
-        self.log = self._folder / "worker.log"
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
+
+    @classmethod
+    def spawn(
+        cls, framework: str, cpus: float, gpus: float, devices: str, root: str, place: Path
+    ) -> WorkerProcess:
+        """Start one.
+
+        Args:
+            framework: what it is to train with.
+            cpus, gpus: what it may use.
+            devices: the GPUs that it may see, as CUDA_VISIBLE_DEVICES has them.
+            root: the project's folder.
+            place: where its own folder is made.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="w-", dir=place))
+        address = str(folder / "s")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(address)
+        listener.listen(1)
+        said = {"framework": framework, "cpus": cpus, "gpus": gpus, "root": root, "scratch": str(folder)}
+        with (folder / "worker.log").open("ab") as log:
+            process = subprocess.Popen(
                 [sys.executable, "-m", "automl.worker"],
                 cwd=root,
-                env=_environment(cpus, devices, self._address, said),
+                env=_environment(cpus, devices, address, said),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+        return cls(framework, folder, Child(process), listener)
+
+    def hand_over(self) -> tuple[dict[str, Any], list[int]]:
+        """What `taken` makes it again from in another process: plain data, and file descriptors."""
+        assert isinstance(self._process, Child) and not self._buffer, "only an idle worker of one's own"
+        line = self._link or self._listener
+        assert line
+        said = {
+            "framework": self.framework,
+            "folder": str(self._folder),
+            "pid": self._process.pid,
+            "called": self._link is not None,
+            "unsent": self._unsent.decode(),
+        }
+        return said, [line.fileno(), self._process.lifeline]
+
+    def forget(self) -> Child:
+        """Close this process's ends of what was handed over; what is left is to bury it one day."""
+        assert isinstance(self._process, Child)
+        for each in (self._link, self._listener):
+            if each:
+                each.close()
+        self._process.let_go()
+        return self._process
+
+    @classmethod
+    def taken(cls, said: Mapping[str, Any], descriptors: Sequence[int]) -> WorkerProcess:
+        """A worker that another process handed over.
+
+        Raises:
+            OSError: it has died in the meantime.
+        """
+        for each in descriptors:
+            os.set_inheritable(each, False)
+        line, folder = socket.socket(fileno=descriptors[0]), Path(said["folder"])
+        try:
+            body = Foster(said["pid"], descriptors[1], folder)
+        except OSError:
+            line.close()
+            os.close(descriptors[1])
+            raise
+        worker = cls(said["framework"], folder, body, line, said["called"])
+        worker._unsent = said["unsent"].encode()
+        return worker
 
     @property
     def scratch(self) -> Path:
@@ -90,7 +245,7 @@ class WorkerProcess:
             if ready:
                 self._accept()
                 return []
-            return None if self._process.poll() is not None else []
+            return [] if self._process.alive() else None
         if not ready:
             return []
         assert self._link
@@ -105,29 +260,28 @@ class WorkerProcess:
 
     def dump(self) -> None:
         """Have it write the stacks of its threads into its stderr."""
-        if self._process.poll() is None:
-            self._process.send_signal(guard.DUMP_SIGNAL)
+        if self._process.alive():
+            self._process.signal(guard.DUMP_SIGNAL)
 
     def leave(self) -> None:
         """Begin to end it and everything that it started; `kill` waits for that."""
-        assert self._process.stdin
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
+        self._process.let_go()
 
     def kill(self) -> str:
         """End it and everything that it started; how the worker itself ended, in words."""
         self.leave()
-        try:
-            code = self._process.wait(KILL_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait()
+        code = self._process.wait(KILL_S)
+        if code is None:
+            self._process.signal(signal.SIGKILL)
+            code = self._process.wait(None)
+        assert code is not None
         if not (self._folder / guard.SWEPT).exists():  # both guards were killed
             scratch.end_marked(self._folder)
         for each in (self._link, self._listener):
             if each:
                 each.close()
         self._link = self._listener = None
+        self._process.bury()
         return _ending(code)
 
     def tail(self, characters: int = 300) -> str:
@@ -138,8 +292,7 @@ class WorkerProcess:
 
     def died(self) -> str:
         """How it ended, for one that ended by itself."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(2)
+        self._process.wait(2)
         return self.kill()
 
     def _accept(self) -> None:

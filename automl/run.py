@@ -9,6 +9,8 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from itertools import cycle, islice
 from types import FrameType
 from typing import Any, Protocol
 
@@ -18,6 +20,7 @@ from automl.errors import ChangedSearch, Fault, InputError, LeaseLost, LedgerErr
 from automl.events import Event, State
 from automl.host import Host
 from automl.ledger import Lease, Ledger
+from automl.nursery import Nursery
 from automl.plan import (
     Plan,
     engine_for,
@@ -119,8 +122,10 @@ def run(
     view = view or Silent()
     planned = plan(search, ledger)
     runs = engine if isinstance(engine, Engine) else engine_for(engine, planned.root, address)
-    with contextlib.closing(runs), contextlib.ExitStack() as stack:
-        takes = _prepare(planned, runs, stack)
+    with contextlib.ExitStack() as stack:
+        nursery = stack.enter_context(contextlib.closing(_warm_up(planned, runs)))
+        stack.enter_context(contextlib.closing(runs))
+        takes = _prepare(planned, runs, nursery)
         book = Ledger(planned.ledger)
         stack.callback(book.close)
         waits = spool.place(planned.storage, planned.root, search.name)
@@ -128,21 +133,43 @@ def run(
         return _Driver(planned, runs, lease, takes, view).drive(changed)
 
 
-def _prepare(planned: Plan, engine: Engine, stack: contextlib.ExitStack) -> Mapping[str, Any]:
+def _warm_up(planned: Plan, engine: Engine) -> Nursery:
+    """Start workers before anything else: importing their frameworks takes longest."""
+    search = planned.search
+    wants = search.resources
+    nursery = Nursery(str(planned.root), wants.cpus)
+    if wants.gpus:  # which ones a worker may see is known once it has its slot
+        return nursery
+    engine.welcome(nursery)
+    by_framework: dict[str, list[str]] = {}
+    for trainer in search.trainers.values():
+        addresses = by_framework.setdefault(trainer.framework, [])
+        addresses += [each for each in (trainer.model, trainer.data) if each]
+    most = [engine.foresee(wants.cpus, wants.gpus), search.budget.trials, wants.parallel]
+    slots = min(count for count in most if isinstance(count, int))
+    frameworks = islice(cycle(by_framework), max(slots, len(by_framework)))
+    nursery.grow(list(frameworks), by_framework)
+    return nursery
+
+
+def _prepare(planned: Plan, engine: Engine, nursery: Nursery) -> Mapping[str, Any]:
     """Check everything while the engine starts; what trainers take, by trainer."""
-    host = Host(str(planned.root), planned.search.resources.cpus)
+    host = Host(str(planned.root), planned.search.resources.cpus, source=nursery)
+    surroundings: list[Fault] = []
+
+    def meanwhile() -> None:
+        engine.start()
+        surroundings.extend(environment_faults(planned, engine))
+        import_module("automl.desk")  # Optuna with it
+
     try:
-        faults, signatures = inspect(planned, host, meanwhile=engine.start)
-        faults += environment_faults(planned, engine)
+        faults, signatures = inspect(planned, host, meanwhile)
+        faults += surroundings
         if faults:
             raise InputError(planned.search.located(faults))
-    except BaseException:
-        host.close()
-        raise
-    adopt = getattr(engine, "adopt", None)
-    if adopt is not None and not planned.search.resources.gpus:
-        adopt(host)  # the worker that imported the trainers is the search's first warm one
-    else:
+        # The workers that imported the trainers are the search's first warm ones.
+        nursery.put_first(host.give_up())
+    finally:
         host.close()
     return project.taken(signatures)
 

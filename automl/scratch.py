@@ -61,8 +61,8 @@ def lock(name: str) -> Iterator[None]:
 
     Its file is removed by whoever had it: who waited for that file sees so, and opens another.
     """
-    path = _parent() / f"automl-{name}-{os.getuid()}.lock"
-    while (file := _locked(path, fcntl.LOCK_EX)) is None:
+    path = lock_path(name)
+    while (file := locked(path, fcntl.LOCK_EX)) is None:
         pass
     try:
         yield
@@ -71,8 +71,13 @@ def lock(name: str) -> Iterator[None]:
         os.close(file)
 
 
-def _locked(path: Path, how: int) -> int | None:
-    """The file, open and locked; None where another has the lock or removed the file."""
+def lock_path(name: str) -> Path:
+    """The file of a lock of this user's; `sweep` removes it while nobody has the lock."""
+    return _parent() / f"automl-{name}-{os.getuid()}.lock"
+
+
+def locked(path: Path, how: int) -> int | None:
+    """The file, open and locked as `fcntl.flock` takes it; None where another has it or removed the file."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     with contextlib.suppress(BlockingIOError, FileNotFoundError):
         fcntl.flock(file, how)
@@ -90,7 +95,7 @@ def sweep() -> None:
             shutil.rmtree(place, ignore_errors=True)
     for path in _parent().glob(f"automl-*-{os.getuid()}.lock"):
         with contextlib.suppress(OSError):
-            if (file := _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB)) is not None:
+            if (file := locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB)) is not None:
                 path.unlink(missing_ok=True)
                 os.close(file)
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 HASH_LENGTH = 16
+# What a trainer asks of this package is no part of the trainer.
+_OWN = "automl"
 
 
 def code_hash(addresses: Iterable[str], root: Path) -> str:
     """A hash of the trainers' modules and of all of the project that they import.
 
     Comments and layout count: what is hashed is the text. Imports are followed as far as they are
-    written out, and only to files under the root.
+    written out, and only to files under the root, those of this package not among them.
 
     Args:
         addresses: `package.module:Name` each.
@@ -28,7 +31,7 @@ def code_hash(addresses: Iterable[str], root: Path) -> str:
     seen: set[str] = set()
     while todo:
         module = todo.pop()
-        if module in seen:
+        if module in seen or module.partition(".")[0] == _OWN:
             continue
         seen.add(module)
         for path in _files(module, root):
@@ -54,6 +57,7 @@ def _files(module: str, root: Path) -> Iterator[Path]:
         yield single
 
 
+@lru_cache(maxsize=1024)
 def _imports(source: bytes, path: Path) -> list[str]:
     """All modules that the source at `path` (from the root on) names in its imports, wherever they stand."""
     try:

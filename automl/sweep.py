@@ -68,6 +68,15 @@ class Sweep:
         for weights in self._rank(trial):
             self._do(partial(storage.remove, weights))
 
+    @property
+    def floor(self) -> float | None:
+        """What a value has to beat or equal for its weights to stay; None where any may yet stay."""
+        objective = self._search.objectives[0]
+        if len(self._search.objectives) > 1 or len(self._kept) < self._search.keep:
+            return None
+        cost = self._kept[-1].costs[0]
+        return -cost if objective.direction == "maximize" else cost
+
     def go_on(self) -> None:
         """Remove what had to stay while the ledger was away, if it is back."""
         while self._later and not self._away():

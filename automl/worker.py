@@ -9,6 +9,7 @@ knows neither Ray nor MLflow. It dies with its host, and a guard above it ends w
 | `{"op": "answer", "answer": "go"}` | the answer to a report |
 | `{"op": "stop"}` | leave the running attempt after a checkpoint |
 | `{"op": "inspect", "trainers": {...}}` | answered by `inspected`: signatures as plain data |
+| `{"op": "warm", "addresses": [...]}` | import the framework and these, answer nothing |
 | `{"op": "quit"}` | end |
 """
 
@@ -27,11 +28,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from automl import causes, gpu_memory, guard, project, streams, usage
+from automl import causes, gpu_memory, guard, once, project, streams, usage
 from automl.engines.base import Answer, Task
 from automl.errors import CheckpointRefused, StorageError, TrialFinished, TrialPruned, TrialStopped
 from automl.frameworks.base import Framework, framework
@@ -95,6 +96,7 @@ class Worker:
         self._served = 0
         self._held: dict[str, int] = {}
         self._beside_bytes: int | None = None
+        self._codes: dict[tuple[str, ...], str] = {}
 
     @property
     def framework(self) -> Framework:
@@ -102,6 +104,10 @@ class Worker:
         if self._framework is None:
             self._framework = framework(self._framework_name)
             self._framework.start(self._cpus, self._gpus)
+            # What was imported stays: collecting garbage need not look at it again. Keras does so before
+            # every trial, and would look for longer than a short epoch takes.
+            gc.collect()
+            gc.freeze()
         return self._framework
 
     def serve(self) -> None:
@@ -112,6 +118,8 @@ class Worker:
                 return
             if said["op"] == "inspect":
                 self._link.send("inspected", trainers=self._inspect(said["trainers"]))
+            elif said["op"] == "warm":
+                self._warm(said["addresses"])
             elif said["op"] == "run":
                 self._run(Task(**said["task"]))
 
@@ -186,13 +194,20 @@ class Worker:
             device=self._device(),
             framework=task.framework,
             warm=self._served > 0,
-            code=None if task.deep else project.code_hash(addresses, Path(task.root)),
+            code=None if task.deep else self._code(addresses, Path(task.root)),
             resumed_step=task.step,
             micro=task.micro,
             **skipped,
         )
         for why in resume.skipped:
             say(f"{why}; {begins(task.step)}")
+
+    def _code(self, addresses: Sequence[str], root: Path) -> str:
+        """The hash of the code at its first use here: what a module was imported from stays what it is."""
+        key = tuple(addresses)
+        if key not in self._codes:
+            self._codes[key] = project.code_hash(addresses, root)
+        return self._codes[key]
 
     def _resumed(self, resume: Resume, files: TrialFolder) -> dict[str, Any]:
         """Train; from one checkpoint earlier where the trainer cannot go on from the last."""
@@ -232,6 +247,13 @@ class Worker:
         except TrialFinished:
             return "complete"
         return "complete"
+
+    def _warm(self, addresses: Sequence[str]) -> None:
+        """Import what will be needed. What fails is tried again, and told, by whoever needs it."""
+        with contextlib.suppress(Exception, *_LEAVING):
+            _ = self.framework
+            for address in addresses:
+                project.resolve_address(address)
 
     def _device(self) -> str:
         return f"cuda:{os.environ.get('CUDA_VISIBLE_DEVICES', '')}" if self._gpus else "cpu"
@@ -286,6 +308,7 @@ def main() -> None:
     sys.path.insert(0, said["root"])
     streams.forgive()
     link = Link(os.environ["AUTOML_SOCKET"])
+    once.attend(link.pulse)
     worker = Worker(link, said["framework"], said["cpus"], said["gpus"], Path(said["scratch"]))
     link.send("hello", pid=os.getpid())
     worker.serve()

@@ -120,6 +120,7 @@ class Simulated(Engine):
             task = desk.next_task()
             asked = time.perf_counter()
             if task is None:
+                desk.wait(1.0)
                 continue
             x = task.arguments["model"]["x"]
             desk.hear(task, {"kind": "started", "node": "here", "pid": 1, "framework": "function"})

@@ -34,6 +34,14 @@ def own_tracking() -> Iterator[None]:
             os.environ[name] = value
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests prepare is not kept among the user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTOML_DATA", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[URL]:
     """A PostgreSQL server of this session's own, on a Unix socket."""

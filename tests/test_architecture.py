@@ -47,10 +47,14 @@ FLOORS: list[tuple[str, ...]] = [
         "stacks",
         "streams",
         "manifest",
+        "once",
+        "arrays",
+        "shelf",
         "salvage",
     ),
     (
         "specfile",
+        "data",
         "signatures",
         "project",
         "why",
@@ -73,6 +77,7 @@ FLOORS: list[tuple[str, ...]] = [
         "thought",
         "brain",
         "process",
+        "nursery",
         "host",
         "handle",
         "resume",
@@ -107,7 +112,7 @@ FLOORS: list[tuple[str, ...]] = [
     ),
     # The programs of the child processes, which pick their adapter by name.
     ("worker", "trackers.__main__", "trackers.audit", "export.__main__"),
-    ("sweep", "desk", "plan", "winner", "run", "deep", "lookup", "fsck"),
+    ("sweep", "thinker", "desk", "plan", "winner", "run", "deep", "lookup", "fsck"),
     ("door", "board", "console", "doctor", "cli", "__main__", ""),
 ]
 
@@ -144,6 +149,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("ledger", "lease", "schema", "database"),
     "ruamel": ("yamltext", "specfile"),
     "fsspec": ("storage",),
+    "pyarrow": ("arrays",),
     "rich": ("console", "tables", "cli", "doctor"),
     "typer": ("cli",),
 }

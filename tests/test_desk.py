@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +23,8 @@ from automl.reclaim import reclaimed
 from automl.results import History
 from automl.retries import LOST_MOST
 from automl.search import Budget, Float, Objective, Search, Trainer
+from automl.thinker import Thinker
+from tests.patience import task_of
 
 
 def plan(**more: Any) -> Search:
@@ -86,7 +89,7 @@ def office(tmp_path: Path) -> Iterator[Office]:
 
 
 def take(desk: Desk) -> Task:
-    task = desk.next_task()
+    task = task_of(desk)
     assert task is not None
     desk.hear(task, {"kind": "started", "node": "here", "pid": 1, "framework": "function"})
     return task
@@ -121,7 +124,7 @@ def test_failed_trials_count_towards_the_budget(office: Office) -> None:
     end(desk, take(desk), "failed", cause="code", error="ValueError: no")
     assert not desk.done
     one(desk)
-    assert desk.next_task() is None
+    assert task_of(desk) is None
     assert desk.done
     assert office.shut() == Ending("ENDED", "budget.trials")
     assert states(desk) == ["COMPLETE", "FAILED", "COMPLETE"]
@@ -131,11 +134,11 @@ def test_no_more_run_than_there_are_slots_and_than_the_budget_has_room_for(offic
     office.slots = 2
     desk = office.open(plan(budget=Budget(trials=3)))
     first, _ = take(desk), take(desk)
-    assert desk.next_task() is None
+    assert task_of(desk) is None
     end(desk, first, "failed", cause="code")
     take(desk)
     office.slots = 9
-    assert desk.next_task() is None
+    assert task_of(desk) is None
     assert not desk.done
 
 
@@ -143,7 +146,7 @@ def test_a_smaller_budget_leaves_waiting_trials_waiting(office: Office) -> None:
     desk = office.open(plan())
     one(desk), one(desk), take(desk)
     desk = office.reopen(plan(budget=Budget(trials=2)))
-    assert desk.next_task() is None
+    assert task_of(desk) is None
     assert desk.done
     assert states(desk) == ["COMPLETE", "COMPLETE", "WAITING"]
 
@@ -256,7 +259,7 @@ def test_drivers_that_die_speak_for_no_trial_and_no_node(office: Office) -> None
     search = plan(retries=0)
     for _ in range(LOST_MOST + 1):
         desk = office.open(search)
-        task = desk.next_task()
+        task = task_of(desk)
         assert task is not None
         assert (task.trial, task.avoid) == (0, ())
         desk.hear(task, {"kind": "started", "node_id": "a"})
@@ -277,7 +280,7 @@ def test_a_trial_that_takes_down_every_node_is_given_up(office: Office) -> None:
 
 def test_an_attempt_whose_worker_dies_before_it_speaks_is_one_all_the_same(office: Office) -> None:
     desk = office.open(plan())
-    task = desk.next_task()
+    task = task_of(desk)
     assert task is not None
     end(desk, task, "failed", cause="machine", error="killed")
     assert [a.outcome for a in office.history().trials[0].attempts] == ["failed"]
@@ -285,7 +288,7 @@ def test_an_attempt_whose_worker_dies_before_it_speaks_is_one_all_the_same(offic
 
 def test_a_worker_that_speaks_out_of_turn_breaks_nothing(office: Office) -> None:
     desk = office.open(plan())
-    task = desk.next_task()
+    task = task_of(desk)
     assert task is not None
     report(desk, task, step=1)
     desk.hear(task, {"kind": "started", "node": "late"})
@@ -533,7 +536,7 @@ def test_whatever_workers_say_every_trial_ends_once_and_the_counts_add_up(moves:
             desk, tasks = office.open(search), []
             for move in moves:
                 if move == "take":
-                    tasks += [task] if (task := desk.next_task()) else []
+                    tasks += [task] if (task := task_of(desk)) else []
                 elif move == "reopen":
                     desk = office.reopen(search)
                     tasks.clear()
@@ -559,3 +562,80 @@ def _consistent(office: Office, search: Search) -> None:
         assert len({report.step for report in trial.reports}) == len(trial.reports)
         assert (trial.values is not None) == (trial.state is State.COMPLETE)
     Brain(search).replay(events)
+
+
+# --- what is thought of off the loop --------------------------------------------------------
+
+
+def test_reports_are_answered_while_a_sampler_thinks(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.slots = 2
+    desk = office.open(plan(sampler="tpe"))
+    running = take(desk)
+    begun, go_on, thought = threading.Event(), threading.Event(), desk._brain.thought
+
+    def slow(number: int) -> Any:
+        inner = thought(number)
+
+        def think() -> Any:
+            begun.set()
+            assert go_on.wait(60)
+            return inner()
+
+        return think
+
+    desk._thinker.close()
+    desk._thinker = Thinker(slow)  # type: ignore[arg-type]
+    assert desk.next_task() is None
+    assert begun.wait(60)
+    assert desk.thinking
+    assert report(desk, running) is Answer.GO
+    end(desk, running)
+    assert desk.next_task() is None
+    go_on.set()
+    task = task_of(desk)
+    assert task is not None
+    assert task.trial == 1
+    asked = next(event for event in office.ledger.events("s") if event.kind == "asked" and event.trial == 1)
+    reported = next(event for event in office.ledger.events("s") if event.kind == "reported")
+    assert asked.data["seen"] < reported.n < asked.n
+    office.history()
+
+
+@pytest.mark.parametrize(("sampler", "ahead"), [("random", True), ("tpe", True), ("cmaes", False)])
+def test_the_next_point_is_thought_of_while_all_slots_are_busy_if_no_result_can_change_it(
+    office: Office, sampler: str, ahead: bool
+) -> None:
+    desk = office.open(plan(sampler=sampler, space={"model.x": Float(-1, 1), "model.y": Float(-1, 1)}))
+    one(desk, loss=0.2), take(desk)
+    assert (desk._thinker.number == 2) is ahead
+    assert not desk.thinking
+    asked = [event for event in office.ledger.events("s") if event.kind == "asked"]
+    assert len(asked) == 2  # what is thought of and not tried is no fact
+
+
+def test_nothing_is_thought_of_that_the_budget_has_no_room_for(office: Office) -> None:
+    desk = office.open(plan(sampler="random", budget=Budget(trials=1)))
+    take(desk)
+    assert desk._thinker.number is None
+
+
+def test_a_sampler_that_breaks_is_heard_of(office: Office) -> None:
+    desk = office.open(plan())
+
+    def broken() -> Any:
+        raise RuntimeError("singular matrix")
+
+    desk._thinker.close()
+    desk._thinker = Thinker(lambda number: broken)  # type: ignore[arg-type,return-value]
+    with pytest.raises(RuntimeError, match="singular"):
+        task_of(desk)
+
+
+def test_a_task_says_which_value_its_weights_would_have_to_reach(office: Office) -> None:
+    desk = office.open(plan(keep=2))
+    for loss in (0.5, 0.2, 0.9):
+        task = take(desk)
+        assert task.floor is None or loss == 0.9
+        report(desk, task, loss=loss)
+        end(desk, task, weights=f"{office.folder}/weights-{loss}")
+    assert take(desk).floor == 0.5

@@ -49,7 +49,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def call(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a shell command as a user of the virtual environment would, without their variables."""
     mine = ("AUTOML_", "MLFLOW_", "RAY_")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
+    kept = ("AUTOML_DATA",)  # what the page's searches prepare is not kept among the user's own
+    environment = {
+        name: value for name, value in os.environ.items() if name in kept or not name.startswith(mine)
+    }
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     return subprocess.run(
         command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False

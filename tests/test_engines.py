@@ -22,6 +22,7 @@ from automl.results import show
 from automl.run import Outcome, Silent, run
 from automl.search import Budget, Objective, Resources, Search, Trainer
 from automl.space import Float
+from tests.faults.kill import host_of
 
 SOURCE = Path(__file__).parent / "project"
 
@@ -299,7 +300,8 @@ def test_a_killed_ray_actor_costs_one_attempt_that_is_not_counted(ray_cluster: N
     def kill_the_actor(event: Event) -> None:
         if event.kind == "reported" and not killed:
             worker = psutil.Process(outcomes[0].trials[event.trial].attempts[-1].pid)
-            actor = worker.parents()[2]  # above the worker's two guards
+            actor = host_of(worker)
+            assert actor.pid != os.getpid()
             killed.append(actor.pid)
             os.kill(actor.pid, signal.SIGKILL)
 

@@ -18,6 +18,7 @@ import torch
 from sklearn.ensemble import RandomForestClassifier
 
 from automl.errors import WorkerError
+from automl.export import automl_model_loader
 from automl.export.base import Order, Package, publish, publisher_environment
 
 PROJECT = Path(__file__).parent / "project"
@@ -224,3 +225,28 @@ def test_the_publisher_has_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("AUTOML_LEDGER", "postgresql://me:hunter2@db/automl")
     environment = publisher_environment("lightning", str(tmp_path))
     assert not [name for name, value in environment.items() if "hunter2" in value]
+
+
+# What is installed here is hidden, as on a machine that has the model alone.
+ALONE = """
+import importlib.util, pathlib, sys
+sys.path[:] = [each for each in sys.path if not pathlib.Path(each, "automl").is_dir()]
+sys.meta_path[:] = [each for each in sys.meta_path if each.__module__.startswith("_frozen_importlib")]
+assert importlib.util.find_spec("automl") is None
+import automl_model_loader
+print(automl_model_loader.resolve("mine:net")(3), automl_model_loader.resolve("mine:data")(4))
+"""
+
+
+def test_code_that_prepares_data_comes_with_a_model_to_where_automl_is_not_installed(tmp_path: Path) -> None:
+    shutil.copy(Path(automl_model_loader.__file__), tmp_path)
+    code = "import automl\n\n@automl.prepared\ndef data(n):\n    return n\n\ndef net(n):\n    return 2 * n\n"
+    (tmp_path / "mine.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "6 4\n", done.stderr

@@ -23,6 +23,7 @@ from automl.run import run
 from automl.search import Budget, Objective, Policy, Search, Trainer
 from automl.space import Float, Int
 from automl.why import explain, lines
+from tests.patience import task_of
 from tests.test_desk import Office, end, one, plan, take
 from tests.test_engines import SOURCE, Watcher, a_search, states
 
@@ -155,7 +156,7 @@ def test_a_node_that_kills_in_a_row_is_avoided_for_a_while() -> None:
 def test_a_desk_remembers_bad_nodes_and_tells_them_with_every_task(office: Office) -> None:
     desk = office.open(plan(retries=9))
     for _ in range(retries.KILLED_IN_A_ROW):
-        task = desk.next_task()
+        task = task_of(desk)
         assert task is not None
         assert task.avoid == ()
         end(desk, task, "failed", cause="machine", error="killed", node_id="n1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -13,25 +14,38 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Tensors(Dataset[Batch]):
-    """Pairs (x, y), taken a batch at a time: collating single items costs more than training on
-    them where they are small.
+    """Some rows of a set as pairs (x, y), taken a batch at a time: collating single items costs more
+    than training on them where they are small.
 
     Args:
-        x: [n, ...].
+        x: [n, ...], of the whole set, which is not copied.
         y: [n].
+        rows: int64 [m], those that belong to this part of it.
     """
 
-    def __init__(self, x: Tensor, y: Tensor) -> None:
-        self.x, self.y = x, y
+    def __init__(self, x: Tensor, y: Tensor, rows: np.ndarray) -> None:
+        self._x, self._y, self._rows = x, y, torch.tensor(rows)
 
     def __len__(self) -> int:
-        return len(self.y)
+        return len(self._rows)
 
     def __getitem__(self, index: int) -> Batch:
-        return self.x[index], self.y[index]
+        row = self._rows[index]
+        return self._x[row], self._y[row]
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        return self.x[indices], self.y[indices]
+        rows = self._rows[indices]
+        return self._x[rows], self._y[rows]
+
+    @property
+    def x(self) -> Tensor:
+        """A copy of this part: [m, ...]."""
+        return self._x[self._rows]
+
+    @property
+    def y(self) -> Tensor:
+        """A copy of this part: [m]."""
+        return self._y[self._rows]
 
 
 def as_is(batch: Any) -> Any:

@@ -7,6 +7,8 @@
 
 A relative path starts at the project's root, the folder that holds `trainers/`. A test set in the
 same file or folder (`x_test`, `t10k-...`) is left alone: it is for judging the winner, once.
+
+A set is read and scaled once on a node; all trials there share it (`automl.prepared`).
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+import automl
 
 ROOT = Path(__file__).resolve().parents[1]
 PAIRS = (("x_train", "y_train"), ("train_images", "train_labels"), ("x", "y"), ("images", "labels"))
@@ -63,15 +67,32 @@ def load(path: str | None = None) -> Images:
         FileNotFoundError: nothing is at `path`.
         ValueError: what is there is not a set of labelled images.
     """
+    return Images(*read(*source(path)))
+
+
+def source(path: str | None) -> tuple[str, tuple[str, ...]]:
+    """What `path` means: a name for messages, and the files to read; none for the digits."""
     if path is None or path == "digits":
-        return _images("digits", *_digits())
+        return "digits", ()
     file = ROOT / Path(path).expanduser()
     if not file.exists():
         raise FileNotFoundError(
             f"{file}: no such file or folder. Give an .npz file or a folder of IDX files."
         )
-    raw = _read_npz(file) if file.suffix == ".npz" else _read_idx_pair(file)
-    return _images(str(file), *raw)
+    files = [file] if file.suffix == ".npz" else _idx_pair(file)
+    return str(file), tuple(str(each) for each in files)
+
+
+@automl.prepared
+def read(where: str, files: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """The fields of `Images`, read from what `source` found."""
+    if not files:
+        raw = _digits()
+    elif len(files) == 1:
+        raw = _read_npz(Path(files[0]))
+    else:
+        raw = read_idx(Path(files[0])), read_idx(Path(files[1]))
+    return _labelled(where, *raw)
 
 
 def _digits() -> tuple[np.ndarray, np.ndarray]:
@@ -94,10 +115,9 @@ def _read_npz(file: Path) -> tuple[np.ndarray, np.ndarray]:
     raise ValueError(f"{file}: it holds {names}. Name the arrays x and y (or images and labels).")
 
 
-def _read_idx_pair(place: Path) -> tuple[np.ndarray, np.ndarray]:
+def _idx_pair(place: Path) -> list[Path]:
     images = _find_images(place) if place.is_dir() else place
-    labels = _labels_beside(images)
-    return read_idx(images), read_idx(labels)
+    return [images, _labels_beside(images)]
 
 
 def _find_images(folder: Path) -> Path:
@@ -153,7 +173,7 @@ def _bytes(file: Path) -> bytes:
         raise ValueError(f"{file}: broken gzip ({error}). Fetch the file again.") from error
 
 
-def _images(where: str, x: np.ndarray, y: np.ndarray) -> Images:
+def _labelled(where: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     x, y = _channels_first(where, np.asarray(x)), np.asarray(y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -162,7 +182,7 @@ def _images(where: str, x: np.ndarray, y: np.ndarray) -> Images:
     names, numbered = np.unique(y, return_inverse=True)
     if len(names) < 2 or (y.dtype.kind == "f" and not np.array_equal(y, np.round(y))):
         raise ValueError(f"{where}: labels {names[:5].tolist()}. Give whole numbers or names, two at least.")
-    return Images(_scaled(where, x), numbered.astype(np.int64), tuple(str(name) for name in names.tolist()))
+    return _scaled(where, x), numbered.astype(np.int64), tuple(str(name) for name in names.tolist())
 
 
 def _channels_first(where: str, x: np.ndarray) -> np.ndarray:

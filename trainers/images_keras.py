@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+import automl
 from trainers import images
 from trainers.splits import split
 
@@ -28,11 +29,20 @@ def data(path: str | None = None, validation: float = 0.2, split_seed: int = 0) 
         float32 [n, height, width, channels] in [0, 1], int64 [n].
     """
     global _sizes
-    found = images.load(path)
-    _sizes = (found.shape[0], found.classes)
-    x = np.ascontiguousarray(found.x.transpose(0, 2, 3, 1))
+    train, held, classes = _parts(*images.source(path), validation, split_seed)
+    _sizes = (train[0].shape[3], classes)
+    return train, held
+
+
+@automl.prepared
+def _parts(
+    where: str, files: tuple[str, ...], validation: float, split_seed: int
+) -> tuple[Arrays, Arrays, int]:
+    """Both parts as Keras wants them, and the number of classes; divided once, since it takes a copy."""
+    found = images.Images(*images.read(where, files))
+    x = found.x.transpose(0, 2, 3, 1)
     train, held = split(found.y, validation, split_seed)
-    return (x[train], found.y[train]), (x[held], found.y[held])
+    return (x[train], found.y[train]), (x[held], found.y[held]), found.classes
 
 
 def sizes(channels: int | None = None, classes: int | None = None) -> tuple[int, int]:

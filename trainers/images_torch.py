@@ -52,7 +52,7 @@ class ImagesData(pl.LightningDataModule):
         x, y = torch.from_numpy(data.x), torch.from_numpy(data.y)
         train, held = split(data.y, self.validation, self.split_seed)
         self.shape, self.classes = data.shape, data.classes
-        self.train, self.held = Tensors(x[train], y[train]), Tensors(x[held], y[held])
+        self.train, self.held = Tensors(x, y, train), Tensors(x, y, held)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         return batches.training(self.train, self.batch_size, self.num_workers, self.pin_memory)

@@ -12,10 +12,12 @@ import gzip
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+import automl
 from trainers.splits import split
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,8 +64,19 @@ def load(
         validation, split_seed: see `trainers.splits.split`.
 
     Returns:
-        The table, and the indices of its rows to train on and to validate on.
+        The table, and the indices of its rows to train on and to validate on. They are made once on
+        a node; all trials there share them (`automl.prepared`).
     """
+    place = path if path in BUILT_IN else str(ROOT / Path(path).expanduser())
+    parts, train, held = _divided(place, target, header, task, validation, split_seed)
+    return Table(*parts), train, held
+
+
+@automl.prepared
+def _divided(
+    path: str, target: str | int, header: bool, task: str, validation: float, split_seed: int
+) -> tuple[Any, np.ndarray, np.ndarray]:
+    """The fields of a `Table`, and the indices of its two parts."""
     frame = cleaned(read(path, header))
     name = target_column(frame, target)
     frame = frame[frame[name].notna()]
@@ -71,7 +84,7 @@ def load(
     features = frame.drop(columns=name)
     train, held = split(y if classes else np.zeros(len(y)), validation, split_seed)
     x, codes = encode(features, train)
-    return Table(x, y, tuple(features.columns), codes, classes), train, held
+    return (x, y, tuple(features.columns), codes, classes), train, held
 
 
 def read(path: str, header: bool = True) -> pd.DataFrame:

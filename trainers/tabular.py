@@ -55,7 +55,7 @@ class TableData(pl.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         self.table, train, held = table.load(*self.source)
         x, y = torch.from_numpy(self.table.x), torch.from_numpy(self.table.y)
-        self.train, self.held = Tensors(x[train], y[train]), Tensors(x[held], y[held])
+        self.train, self.held = Tensors(x, y, train), Tensors(x, y, held)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         return batches.training(self.train, self.batch_size, self.num_workers, self.pin_memory)

@@ -41,10 +41,13 @@ class Task:
         step: the step of that checkpoint, 0 without one.
         reported: the last step that any attempt reported, 0 at first.
         best, best_step: the best objective so far and its step, for `value: best`.
+        floor: as many trials as `keep` says are COMPLETE and at least as good as this value: weights of
+            a worse one would be removed as soon as it ends, and are not written. None keeps any.
         deep: a rehearsal for `check --deep`: one batch, and one more from its checkpoint.
         silence_s, trial_s: seconds without a sign of training, and at all, after which the attempt is
             taken for hung; None for any.
         micro: train each batch in so many parts, and let their gradients add up.
+        run: names this driver's run of the search; empty for an attempt that belongs to none.
         avoid: nodes, by the engine's own names, that have just killed several attempts: not there, if
             there is another.
     """
@@ -67,10 +70,12 @@ class Task:
     reported: int = 0
     best: float | None = None
     best_step: int = 0
+    floor: float | None = None
     deep: bool = False
     silence_s: float | None = None
     trial_s: float | None = None
     micro: int = 1
+    run: str = ""
     avoid: tuple[str, ...] = ()
 
     def to_plain(self) -> dict[str, Any]:
@@ -95,12 +100,23 @@ class Desk(Protocol):
     cpus: float  # what each trial takes; how much of a GPU, its task says
 
     def next_task(self, fits: Callable[[Task], bool] = ...) -> Task | None:
-        """An attempt to start now, or None (see `done` whether one may come yet).
+        """An attempt to start now, or None (see `done` and `thinking` whether one may come yet).
 
         Args:
             fits: whether there is room for a task now, for an engine that does not wait for it by
                 itself. One that does not fit is the next again.
         """
+
+    @property
+    def thinking(self) -> bool:
+        """A slot is free, and what to try there is being thought of: ask again soon."""
+
+    @property
+    def bell(self) -> int:
+        """A file descriptor that is readable once that is known."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Until that is known, or so long; at once where nothing is thought of."""
 
     @property
     def done(self) -> bool:
@@ -117,6 +133,19 @@ class Desk(Protocol):
         """Called at least once a second: budgets in time, signals, the live view."""
 
 
+class Warm(Protocol):
+    """Workers of this machine that were started before anybody needs one; see `automl.nursery`.
+
+    Attributes:
+        address: of the socket at which another process asks for one.
+    """
+
+    address: str
+
+    def take(self, framework: str) -> Any:
+        """A worker that from now on is the caller's; None where there is none left."""
+
+
 class Engine(ABC):
     """Runs attempts somewhere and yields their messages."""
 
@@ -125,6 +154,13 @@ class Engine(ABC):
     @abstractmethod
     def start(self) -> None:
         """Bring up what it needs. Raises AutoMLError with a mend."""
+
+    def foresee(self, cpus: float, gpus: float) -> int:
+        """How many slots it will have on this machine, as far as that can be told before `start`."""
+        return 0
+
+    def welcome(self, nursery: Warm) -> None:  # noqa: B027 - not every engine has hosts
+        """Hosts on this machine may find warm workers there."""
 
     @abstractmethod
     def capacity(self, cpus: float, gpus: float) -> Capacity:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from automl import packing
-from automl.engines.base import Answer, Capacity, Desk, Engine, Task
+from automl.engines.base import Answer, Capacity, Desk, Engine, Task, Warm
 from automl.host import Host
 
 
@@ -33,6 +33,7 @@ class Local(Engine):
         self._seats: dict[int, tuple[float, list[str]]] = {}  # of each host: its share of each device
         self._running: dict[int, Task] = {}
         self._stopped = False
+        self._nursery: Warm | None = None
 
     def start(self) -> None:
         """Nothing to bring up: a host starts with its first task."""
@@ -44,9 +45,11 @@ class Local(Engine):
         slots = min(fits) if fits else self._cpus
         return Capacity(slots, self._cpus, len(self._gpus), self._cpus, len(self._gpus))
 
-    def adopt(self, host: Host) -> None:
-        """Take over a host whose workers are warm already, as the first slot's."""
-        self._hosts[0], self._seats[0] = host, (0.0, [])
+    def foresee(self, cpus: float, gpus: float) -> int:
+        return self.capacity(cpus, gpus).slots
+
+    def welcome(self, nursery: Warm) -> None:
+        self._nursery = nursery
 
     def run(self, desk: Desk) -> None:
         while not desk.done:
@@ -105,13 +108,17 @@ class Local(Engine):
                 del self._seats[slot]
                 self._hosts.pop(slot).close()
         slot = next(n for n in range(len(self._hosts) + 1) if n not in self._hosts)
-        self._hosts[slot], self._seats[slot] = Host(self._root, cpus, gpus, devices), (gpus, devices)
+        self._hosts[slot], self._seats[slot] = (
+            Host(self._root, cpus, gpus, devices, self._nursery),
+            (gpus, devices),
+        )
         return slot
 
     def _listen(self, desk: Desk, timeout_s: float) -> None:
-        if not self._running:
-            return
         waiting = [self._hosts[slot].fileno() for slot in self._running]
+        waiting += [desk.bell] if desk.thinking else []
+        if not waiting:
+            return
         select.select(waiting, [], [], timeout_s)
         # Those with nothing to say are polled as well, which notices the dead and the overdue.
         for slot in list(self._running):

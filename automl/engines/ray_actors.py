@@ -25,8 +25,12 @@ from ray.tune.search import Searcher
 
 from automl.engines.base import Answer, Desk, Message, Task
 from automl.host import Host
+from automl.nursery import Elsewhere
 
 STEP_S = 1.0
+# While a slot waits for the sampler, Tune looks up so often; while nothing runs, this waits so long.
+PEEK_S = 0.002
+THOUGHT_S = 60.0
 _NAMESPACE = "automl"
 _NODE_LABEL = "ray.io/node-id"
 # From the text of Ray's OutOfMemoryError.
@@ -61,7 +65,7 @@ class Bridge:
         """The configuration of a new Tune trial; None for not now; FINISHED at the end."""
         try:
             self.tick()
-            task = None if self.error else self.desk.next_task(self._fits)
+            task = None if self.error else self._next_task()
             if task is not None:
                 self._tasks[trial_id] = task
                 gpus = task.resources["gpus"]
@@ -72,6 +76,16 @@ class Bridge:
         except Exception as error:
             self._break(error)
             return None if self._tasks else Searcher.FINISHED
+
+    def _next_task(self) -> Task | None:
+        """The desk's; where nothing runs there is nothing to hear meanwhile, and Tune would sleep longer."""
+        task = self.desk.next_task(self._fits)
+        until_s = time.monotonic() + THOUGHT_S
+        while task is None and not self._tasks and self.desk.thinking and time.monotonic() < until_s:
+            self.desk.wait(STEP_S / 5)
+            self.tick()
+            task = self.desk.next_task(self._fits)
+        return task
 
     def _fits(self, task: Task) -> bool:
         """Whether Ray could start it now; one that waits in Tune could not be given another share."""
@@ -153,23 +167,33 @@ class TaskSearcher(Searcher):
 
 
 class Actors(RayActorManager):
-    """Tune's own, which would end the whole experiment when Ray ends one actor for memory (2.60)."""
+    """Tune's own, with two mends (2.60)."""
+
+    desk: Desk | None = None
+
+    def next(self, timeout: float | None = None) -> bool:
+        """Tune asks for a trial once in a turn; one that is being thought of shall not wait for the next."""
+        hungry = self.desk is not None and self.desk.thinking
+        return super().next(min(timeout or PEEK_S, PEEK_S) if hungry else timeout)
 
     def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
+        """Tune would end the whole experiment when Ray ends one actor for memory."""
         if isinstance(exception, OutOfMemoryError):
             exception = RayActorError(error_msg=str(exception))
         super()._actor_task_failed(tracked_actor_task, exception)
 
 
 @contextlib.contextmanager
-def bearing_memory() -> Iterator[None]:
+def our_actors(desk: Desk) -> Iterator[None]:
     """Tune makes its manager of actors from the name that its module has for it."""
     before = tune_controller.RayActorManager
     tune_controller.RayActorManager = Actors  # type: ignore[misc]
+    Actors.desk = desk
     try:
         yield
     finally:
         tune_controller.RayActorManager = before  # type: ignore[misc]
+        Actors.desk = None
 
 
 class ReportScheduler(FIFOScheduler):
@@ -179,6 +203,10 @@ class ReportScheduler(FIFOScheduler):
         super().__init__()
         self._bridge = bridge
 
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Tune makes a folder for every trial, and nothing is put there: one does for all."""
+        trial.relative_logdir = trial.storage.trial_dir_name = "trials"
+
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:
         self._bridge.hear(trial.trial_id, json.loads(result[_MESSAGES]))
         return str(TrialScheduler.CONTINUE)
@@ -186,7 +214,10 @@ class ReportScheduler(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Comes before the searcher's `on_trial_complete`, which is not told what the error was."""
         with contextlib.suppress(OSError):
-            if _LOW_ON_MEMORY in Path(trial.error_file or "").read_text():
+            file = Path(trial.error_file or "")
+            text = file.read_text()
+            file.unlink()  # the next error of any trial is written into the same file
+            if _LOW_ON_MEMORY in text:
                 self._bridge.short_of_memory(trial.trial_id)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict) -> None:
@@ -208,6 +239,11 @@ def placement(cpus: float, gpus: float, avoid: Sequence[str]) -> tune.PlacementG
 class Attempt(tune.Trainable):
     """A thin, warm actor around a Host. Each step returns within a second, empty-handed if need be."""
 
+    def _setup_logdir(self) -> None:
+        """Tune's own makes a folder, and makes it the current directory, for every trial anew."""
+        if self._logdir is None:
+            super()._setup_logdir()
+
     def setup(self, config: dict[str, Any]) -> None:
         self._host: Host | None = None
         self.reset_config(config)
@@ -222,7 +258,9 @@ class Attempt(tune.Trainable):
         if self._host is None or self._host.busy:
             self._close()
             devices = [str(gpu) for gpu in ray.get_gpu_ids()]
-            self._host = Host(task.root, task.resources["cpus"], task.resources["gpus"], devices)
+            source = Elsewhere(new_config["nursery"]) if new_config["nursery"] else None
+            cpus, gpus = task.resources["cpus"], task.resources["gpus"]
+            self._host = Host(task.root, cpus, gpus, devices, source)
         self._host.start(task)
         return True
 

@@ -15,10 +15,11 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from urllib.parse import urlsplit
 
 from automl import scratch
-from automl.engines.base import Capacity, Desk, Engine
+from automl.engines.base import Capacity, Desk, Engine, Warm
 from automl.errors import AutoMLError, Fault, InputError
 
 _QUIET = {
@@ -50,13 +51,18 @@ class RayTune(Engine):
         self._root, self._address = root, address or os.environ.get("RAY_ADDRESS")
         self._key = f"automl/{secrets.token_hex(8)}"
         self._mine = False
+        self._nursery = ""
         self._known: Mapping[str, Mapping[str, float]] = {}
         self._asked_s = float("-inf")
+
+    @property
+    def _local(self) -> bool:
+        return not self._address or self._address == "local"
 
     def start(self) -> None:
         for key, value in _QUIET.items():
             os.environ.setdefault(key, value)
-        local = not self._address or self._address == "local"
+        local = self._local
         if local:
             _own_token()
         import ray
@@ -75,6 +81,17 @@ class RayTune(Engine):
             first = str(error).strip().splitlines()[0]
             raise InputError(_unreachable(self._address, first)) from error
         self._mine = True
+        if local:
+            _import_ahead()
+
+    def foresee(self, cpus: float, gpus: float) -> int:
+        """A local Ray takes this machine's CPUs; workers for GPUs are not started ahead."""
+        if gpus or not self._local or "ray" in sys.modules:
+            return 0
+        return int(len(os.sched_getaffinity(0)) // cpus) if cpus else 0
+
+    def welcome(self, nursery: Warm) -> None:
+        self._nursery = nursery.address
 
     def capacity(self, cpus: float, gpus: float) -> Capacity:
         nodes = self._nodes().values()
@@ -125,14 +142,13 @@ class RayTune(Engine):
             warnings.simplefilter("ignore")
             tuner = tune.Tuner(
                 trainable,
-                param_space={"control": self._key, "root": self._root},
+                param_space={"control": self._key, "root": self._root, "nursery": self._nursery},
                 tune_config=tune.TuneConfig(
                     search_alg=ours.TaskSearcher(bridge),
                     scheduler=ours.ReportScheduler(bridge),
                     num_samples=-1,
                     reuse_actors=True,
                     trial_name_creator=lambda trial: trial.trial_id,
-                    trial_dirname_creator=lambda trial: trial.trial_id,
                 ),
                 run_config=tune.RunConfig(
                     name="search",
@@ -143,7 +159,7 @@ class RayTune(Engine):
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 ),
             )
-            with ours.bearing_memory():
+            with ours.our_actors(desk):
                 tuner.fit()
         if bridge.error:
             raise bridge.error
@@ -188,6 +204,19 @@ def _start_local() -> None:
         logging_level=logging.ERROR,
         object_store_memory=200 * 1024 * 1024,
     )
+
+
+def _import_ahead() -> None:
+    """Have Ray's first idle workers, which become the actors, import Tune while the trainers are checked."""
+    import ray
+
+    task = ray.remote(num_cpus=1)(_import_actors)
+    for _ in range(int(ray.cluster_resources().get("CPU", 0))):
+        task.remote()
+
+
+def _import_actors() -> None:
+    import_module("automl.engines.ray_actors")
 
 
 def _knock(address: str) -> None:

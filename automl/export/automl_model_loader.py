@@ -7,8 +7,10 @@ Stands alone: it imports nothing of automl, so that a model loads where automl i
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import sys
+import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,11 @@ def _load_pyfunc(path: str) -> Predictor:
 
 def resolve(address: str) -> Any:
     """The class or function behind `package.module:Name`."""
+    if "automl" not in sys.modules and importlib.util.find_spec("automl") is None:
+        # Code that a trainer marks as `automl.prepared` makes data, which no published model needs.
+        stand_in: Any = types.ModuleType("automl")
+        stand_in.prepared = lambda function: function
+        sys.modules["automl"] = stand_in
     module, _, name = address.partition(":")
     found = importlib.import_module(module)
     for part in name.split("."):

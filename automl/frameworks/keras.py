@@ -17,11 +17,21 @@ from typing import Any
 import keras
 import numpy as np
 
+from automl import once
 from automl.engines.base import Answer, Task
 from automl.errors import AutoMLError, TrialFinished, TrialPruned, TrialStopped
 from automl.frameworks import keras_fit, keras_memory
 from automl.frameworks.base import CannotSplit, Framework, Handle, in_parts, refused, write_meta
-from automl.frameworks.keras_feed import Feed, as_arrays, example_of, inputs_of, split
+from automl.frameworks.keras_feed import (
+    Feed,
+    as_arrays,
+    example_of,
+    in_floatx,
+    inputs_of,
+    large,
+    rows_of,
+    split,
+)
 from automl.gpu_memory import Use
 
 _VARIABLES = "variables.npz"
@@ -46,6 +56,7 @@ class Keras(Framework):
 
             torch.set_num_threads(threads)
             keras_memory.hold(gpus)
+            once.keep("torch", once.Generator(torch.get_rng_state, torch.set_rng_state, torch.manual_seed))
 
     def gpu_bytes(self) -> int:
         return keras_memory.held_bytes()
@@ -104,12 +115,13 @@ class Fed:
             raise AutoMLError("the data are no pair. Return (train, validation)") from None
         self.epochs, self._frequency = fit.get("epochs", 1), fit.get("validation_freq", 1)
         self.feed: Feed | None = None
+        self._held_out = self.validation is None
         if isinstance(self.train, tuple | list):
             fit = self._feed(fit, seed)
         elif micro > 1:
             fit = {key: value * micro if key in _COUNTED and value else value for key, value in fit.items()}
         self.fit = {"x": self.train, **fit} if self.feed is None else {**fit, "x": self.feed}
-        self.fit["validation_data"] = self.validation
+        self.fit |= self._judged(self.fit, seed)
 
     def validates(self, epoch: int) -> bool:
         """Whether `Model.fit` validates after this epoch, from 0; true where there is nothing to."""
@@ -134,6 +146,24 @@ class Fed:
         judged = fit.get("validation_batch_size") or batch_size
         fit["validation_batch_size"] = max(1, judged // self._micro)
         return {**fit, "shuffle": False}  # or Keras would shuffle the feed's batches once more
+
+    def _judged(self, fit: Mapping[str, Any], seed: int) -> dict[str, Any]:
+        """What to validate on; large arrays in the same batches as Keras would cut from them."""
+        if not large(self.validation):
+            return {"validation_data": self.validation}
+        arrays = as_arrays(self.validation)
+        size = fit.get("validation_batch_size") or fit.get("batch_size")
+        if not size:
+            steps = fit.get("validation_steps")
+            size = -(-rows_of(arrays) // steps) if steps else _BATCH_SIZE
+        return {"validation_data": Feed(arrays, size, seed, False, None), "validation_batch_size": None}
+
+    def example(self) -> dict[str, np.ndarray] | None:
+        """A few rows of inputs, as the model is shown them: from what it is judged on, if there is that."""
+        found = example_of(inputs_of(self.train if self.validation is None else self.validation))
+        if found is None or self.feed is None or not self._held_out:
+            return found
+        return {name: in_floatx(rows) for name, rows in found.items()}
 
 
 class Reporter(keras.callbacks.Callback):
@@ -218,8 +248,7 @@ class Reporter(keras.callbacks.Callback):
     def _write_weights(self, folder: Path) -> None:
         self.model.save(folder / "model.keras")
         write_meta(folder, self._handle.task, self._step, self._metrics)
-        data = self._fed.train if self._fed.validation is None else self._fed.validation
-        example = example_of(inputs_of(data))
+        example = self._fed.example()
         if example is not None:
             np.savez(folder / "example.npz", **example)  # type: ignore[arg-type]
 
@@ -279,7 +308,7 @@ def _build(model: keras.Model, train: Any) -> None:
     """Have all variables there, as they are after the first batch."""
     if not model.built or not all(layer.built for layer in model._flatten_layers()):
         inputs = inputs_of(train)
-        model(keras.tree.map_structure(lambda values: values[:1], inputs), training=False)
+        model(keras.tree.map_structure(lambda values: in_floatx(values[:1]), inputs), training=False)
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 

@@ -11,12 +11,15 @@ import keras
 import numpy as np
 
 _EXAMPLE_ROWS = 4
+# Keras makes a tensor of all the arrays to validate on: a copy in each worker. That is quick for small ones.
+LARGE_BYTES = 1 << 25
 
 
 class Feed(keras.utils.PyDataset):
     """Arrays in batches, in an order that is a function of seed and epoch.
 
-    Keras' own shuffling remembers what it did: an epoch after a resume would see another order.
+    Keras' own shuffling remembers what it did: an epoch after a resume would see another order. Only
+    the rows of a batch are copied, so that arrays which are maps of a file stay maps.
 
     Args:
         arrays: (x, y) or (x, y, sample_weight); each an array, or a tuple or mapping of arrays, of
@@ -71,9 +74,9 @@ class Feed(keras.utils.PyDataset):
         turn, batch = divmod(self._first + index, self._batches)
         span = slice(batch * self._batch_size, (batch + 1) * self._batch_size)
         if not self._shuffle:
-            return tuple(keras.tree.map_structure(lambda a: a[span], self._arrays))
+            return tuple(keras.tree.map_structure(lambda a: in_floatx(a[span]), self._arrays))
         chosen = self._ordered(turn)[span]
-        return tuple(keras.tree.map_structure(lambda a: a.take(chosen, axis=0), self._arrays))
+        return tuple(keras.tree.map_structure(lambda a: in_floatx(a.take(chosen, axis=0)), self._arrays))
 
     def _ordered(self, turn: int) -> np.ndarray:
         known, order = self._order
@@ -84,12 +87,12 @@ class Feed(keras.utils.PyDataset):
 
 
 def as_arrays(given: tuple[Any, ...] | list[Any]) -> tuple[Any, ...]:
-    """(x, y) or (x, y, sample_weight) with all leaves as numpy arrays, floats in Keras' float type.
+    """(x, y) or (x, y, sample_weight) with all leaves as numpy arrays; what is one already is not copied.
 
     Raises:
         ValueError: the first dimensions differ.
     """
-    arrays = tuple(keras.tree.map_structure(_array, tuple(given)))
+    arrays = tuple(keras.tree.map_structure(np.asarray, tuple(given)))
     lengths = {len(leaf) for leaf in keras.tree.flatten(arrays)}
     if len(lengths) > 1:
         raise ValueError(f"arrays of one set have different numbers of rows: {sorted(lengths)}")
@@ -134,6 +137,14 @@ def _rows(values: Any) -> np.ndarray:
     return np.asarray(keras.ops.convert_to_numpy(values[:_EXAMPLE_ROWS]))
 
 
-def _array(values: Any) -> np.ndarray:
-    array = np.asarray(values)
-    return array.astype(keras.config.floatx(), copy=False) if array.dtype.kind == "f" else array
+def in_floatx(rows: Any) -> Any:
+    """Rows of an array of floats in Keras' float type; anything else as it is."""
+    floats = isinstance(rows, np.ndarray) and rows.dtype.kind == "f"
+    return rows.astype(keras.config.floatx(), copy=False) if floats else rows
+
+
+def large(data: Any) -> bool:
+    """Whether these are arrays that had better not be copied as a whole."""
+    leaves = keras.tree.flatten(data) if isinstance(data, tuple | list) else []
+    arrays = [leaf for leaf in leaves if isinstance(leaf, np.ndarray)]
+    return len(arrays) == len(leaves) and sum(array.nbytes for array in arrays) >= LARGE_BYTES

@@ -6,19 +6,25 @@ validations an epoch it may go on within one: what is left of that epoch comes i
 
 from __future__ import annotations
 
+import functools
+import json
 import logging
 import random
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities import registry
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.utilities.model_helpers import is_overridden
 
-from automl.engines.base import Answer
+from automl import once, project
+from automl.engines.base import Answer, Task
 from automl.errors import TrialFinished, TrialPruned, TrialStopped
 from automl.frameworks import lightning_fit, torch_memory
 from automl.frameworks.base import CannotSplit, Framework, Handle, error_line, in_parts, refused, write_meta
@@ -26,6 +32,16 @@ from automl.gpu_memory import Use
 
 _CHECKPOINT = "trainer.ckpt"
 _EXAMPLE_ROWS = 4
+# Arguments of data modules that say how data are handed out, whatever these are.
+_OF_LOADERS = (
+    "batch_size",
+    "num_workers",
+    "pin_memory",
+    "prefetch_factor",
+    "persistent_workers",
+    "shuffle",
+    "drop_last",
+)
 _COUNTED = ("limit_train_batches", "limit_val_batches", "val_check_interval", "overfit_batches")
 
 
@@ -37,6 +53,10 @@ class Lightning(Framework):
         torch.set_num_threads(self._threads)
         torch_memory.hold(gpus)
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+        # Every Trainer looks through all installed packages for plug-ins, which takes as long as the
+        # rest of building it; a warm process has seen them.
+        registry.entry_points = cache(registry.entry_points)  # type: ignore[assignment]
+        once.keep("torch", once.Generator(torch.get_rng_state, torch.set_rng_state, torch.manual_seed))
 
     def gpu_bytes(self) -> int:
         if not torch.cuda.is_initialized():
@@ -65,7 +85,7 @@ class Lightning(Framework):
         if micro > 1:
             _refuse_by_hand(module)
             given = in_parts(data, given, micro)
-        loaders = _loaders(data(**given))
+        loaders = _loaders(_preparing_once(data(**given), handle.task))
         reporter = Reporter(handle, module)
         fit = _fit(handle)
         lightning_fit.compile_module(module, compiles := fit.pop("compile", False), self._threads)
@@ -120,6 +140,36 @@ def _fit_in_parts(fit: Mapping[str, Any], micro: int) -> dict[str, Any]:
 def _refuse_by_hand(module: pl.LightningModule) -> None:
     if not module.automatic_optimization:
         raise CannotSplit(f"{type(module).__name__} steps its optimizers by hand, so gradients cannot add up")
+
+
+def _preparing_once(data: Any, task: Task) -> Any:
+    """Have a data module's `prepare_data` called in one trial only of this node and run of the search.
+
+    Lightning says when it is this process' turn at all (`prepare_data_per_node`), and that the method
+    sets no attributes: one that does all the same is called in every trial, because `setup` wants them.
+    """
+    if not isinstance(data, pl.LightningDataModule) or not is_overridden("prepare_data", data):
+        return data
+    prepare, name = data.prepare_data, f"{task.data} prepare_data"
+
+    def act() -> bool:
+        before = dict(vars(data))
+        with once.undisturbed(0), once.at_work():
+            prepare()
+        changed = [key for key, value in vars(data).items() if before.get(key, data) is not value]
+        if changed:
+            once.say(f"{name} sets {', '.join(changed)}: it is called in every trial. Set them in setup")
+        return not changed
+
+    @functools.wraps(prepare)
+    def prepare_data() -> None:
+        arguments = {k: v for k, v in task.arguments.get("data", {}).items() if k not in _OF_LOADERS}
+        given = json.dumps(arguments, sort_keys=True)
+        code = project.code_hash([task.data or ""], Path(task.root))
+        once.in_run(task.run, f"{task.data} {given} {code}", f"is at {name}", act)
+
+    data.prepare_data = prepare_data  # type: ignore[method-assign]
+    return data
 
 
 def _loaders(data: Any) -> dict[str, Any]:

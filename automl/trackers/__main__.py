@@ -31,6 +31,9 @@ RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
 LAST_RETRY_S = 1.0  # while the driver waits for the end
 ORPHAN_S = 15.0  # an orphan's last attempt takes no longer than this
 PR_SET_PDEATHSIG = 1
+# Where there is not enough of the processor, trials go first, those too that Ray runs at its own 15: what is
+# shown later is shown all the same.
+NICE = 19
 
 
 class Inbox:
@@ -213,6 +216,7 @@ def main() -> int:
     plan = Plan(**json.loads(sys.stdin.readline()))
     inbox = Inbox(sys.stdin)
     die_with_parent(inbox)
+    os.nice(NICE)
     os.chdir(plan.root)
     with alone(plan):
         return Pursuit(plan, inbox, out).run()

@@ -82,10 +82,10 @@ def save_loader(loader: str, data: Path, out: Path, described: Description) -> N
     )
 
 
-def warm(module: str) -> None:
+def warm(modules: Sequence[str]) -> None:
     """Imports what loading a model will need, ahead of it."""
-    importlib.import_module("mlflow.pyfunc")
-    importlib.import_module(module)
+    for module in ("mlflow.pyfunc", *modules):
+        importlib.import_module(module)
 
 
 def predict(folder: Path, example: Example) -> Any:

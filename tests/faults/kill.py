@@ -62,6 +62,19 @@ def parent_of(pid: int) -> int | None:
     return None
 
 
+def host_of(worker: psutil.Process) -> psutil.Process:
+    """The process whose worker it is, which need not be the one that started it: the one that holds the
+    other side of its guards' pipe."""
+    guards = worker.parents()[:2]
+    pipe = os.readlink(f"/proc/{guards[1].pid}/fd/0")
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            open_ones = {os.readlink(each) for each in Path(f"/proc/{process.pid}/fd").iterdir()}
+            if pipe in open_ones and process not in guards:
+                return process
+    raise AssertionError(f"nobody holds {pipe}")
+
+
 def runs(process: psutil.Process, module: str) -> bool:
     with contextlib.suppress(psutil.Error):
         words = process.cmdline()

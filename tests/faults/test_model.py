@@ -41,6 +41,7 @@ from automl.results import History
 from automl.schema import renewed
 from automl.search import Budget, Choice, Float, Int, Objective, Policy, Search, Trainer
 from tests.faults.reference import Reference, Rules
+from tests.patience import task_of
 
 LONG = int(os.environ.get("AUTOML_MODEL_EXAMPLES", "0"))
 PROFILE = settings(
@@ -218,7 +219,7 @@ class House(RuleBasedStateMachine):
     def an_engine_asks(self) -> None:
         waiting, number = self.model.waiting, len(self.model.trials)
         expected = self._rebuilt().ask(number) if self.model.room and not waiting else None
-        task = self.driver.desk.next_task()
+        task = task_of(self.driver.desk)
         if not self.model.room or (not waiting and expected is None):
             assert task is None
             self.model.exhausted = self.model.exhausted or self.model.room
@@ -333,7 +334,7 @@ class House(RuleBasedStateMachine):
         for task, end in zip(list(self.tasks.values()), ends, strict=False):
             self.model.over(task.trial, end)
             self._say(task, {"kind": "ended", "outcome": end})
-        assert self.driver.desk.next_task() is None
+        assert task_of(self.driver.desk) is None
         self.model.close()
         self.driver.leave()
         self._open(more)

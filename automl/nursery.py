@@ -1,0 +1,142 @@
+"""Workers that were started before anybody needs one, for whichever host of this machine asks first.
+
+While a driver still checks its file and starts Ray, its workers import their framework already. A host
+in this process takes one by a call; one in another process, a Ray actor, over a Unix socket, by which
+it is given the worker's socket and the pipe that keeps it alive: from then on the worker is that
+process's, and ends with it. It ends with this one too, whose children its guards are.
+Knows no trial and no Ray.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from automl import scratch
+from automl.process import Child, WorkerProcess
+
+_ASK_S = 5.0
+
+
+class Source(Protocol):
+    """Where a host may find a worker that is warm already."""
+
+    def take(self, framework: str) -> WorkerProcess | None:
+        """A worker that from now on is the caller's; None where there is none left."""
+
+
+class Nursery:
+    """Starts workers and gives them away.
+
+    Args:
+        root: the project's folder.
+        cpus: of each worker; it sees no GPU.
+    """
+
+    def __init__(self, root: str, cpus: float) -> None:
+        self._root, self._cpus = root, cpus
+        self._place = scratch.make()
+        self._idle: list[WorkerProcess] = []
+        self._given: list[Child] = []
+        self._lock = threading.Lock()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self.address = str(self._place / "n")
+        self._listener.bind(self.address)
+        self._listener.listen(64)
+        self._closed = False
+        self._thread = threading.Thread(target=self._serve, name="automl-nursery", daemon=True)
+        self._thread.start()
+
+    def grow(self, frameworks: Sequence[str], addresses: Mapping[str, Sequence[str]]) -> None:
+        """Start a worker for each of the frameworks, which imports it and what the addresses name.
+
+        Args:
+            frameworks: one may be named several times.
+            addresses: of models and data, by framework.
+        """
+        for framework in frameworks:
+            worker = WorkerProcess.spawn(framework, self._cpus, 0, "", self._root, self._place)
+            worker.send({"op": "warm", "addresses": list(addresses[framework])})
+            with self._lock:
+                self._idle.append(worker)
+
+    def put_first(self, workers: Sequence[WorkerProcess]) -> None:
+        """Give workers that this process started, and that are idle, to whoever asks next."""
+        with self._lock:
+            self._idle = [*workers, *self._idle]
+
+    def take(self, framework: str) -> WorkerProcess | None:
+        """See `Source`."""
+        with self._lock:
+            found = next((worker for worker in self._idle if worker.framework == framework), None)
+            if found:
+                self._idle.remove(found)
+        return found
+
+    def close(self) -> None:
+        """End the workers that nobody took. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(_ASK_S)
+        with self._lock:
+            left, self._idle = self._idle, []
+        for worker in left:
+            worker.leave()
+        for worker in left:
+            worker.kill()
+        shutil.rmtree(self._place, ignore_errors=True)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                caller = self._listener.accept()[0]
+            except OSError:
+                return  # closed
+            with caller, contextlib.suppress(OSError, ValueError):
+                caller.settimeout(_ASK_S)
+                self._hand_over(caller, json.loads(caller.recv(4096))["framework"])
+
+    def _hand_over(self, caller: socket.socket, framework: str) -> None:
+        self._given = [child for child in self._given if child.alive()]  # buries those that have ended
+        worker = self.take(framework)
+        if worker is None:
+            caller.sendall(b"{}")
+            return
+        said, descriptors = worker.hand_over()
+        try:
+            socket.send_fds(caller, [json.dumps(said).encode()], descriptors)
+            caller.recv(1)  # it has them: only now this side's may go
+        finally:
+            self._given.append(worker.forget())
+
+
+class Elsewhere:
+    """The nursery of another process of this machine.
+
+    Args:
+        address: of its socket. Where that is no socket of this machine, there is no worker either.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def take(self, framework: str) -> WorkerProcess | None:
+        """See `Source`."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(_ASK_S)
+            line.connect(self._address)
+            line.sendall(json.dumps({"framework": framework}).encode())
+            text, descriptors, _, _ = socket.recv_fds(line, 1 << 16, 2)
+            line.sendall(b"!")
+            said: dict[str, Any] = json.loads(text or b"{}")
+            return WorkerProcess.taken(said, descriptors) if said else None
+        return None

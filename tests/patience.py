@@ -1,0 +1,15 @@
+"""What tests wait for as an engine does."""
+
+from __future__ import annotations
+
+from automl.desk import Desk
+from automl.engines.base import Task
+
+
+def task_of(desk: Desk) -> Task | None:
+    """The next task of a desk, once it is known what to try; None where there is none."""
+    task = desk.next_task()
+    while task is None and desk.thinking:
+        desk.wait(10.0)
+        task = desk.next_task()
+    return task
