@@ -167,8 +167,9 @@ def _prepare(planned: Plan, engine: Engine, nursery: Nursery) -> Mapping[str, An
         faults += surroundings
         if faults:
             raise InputError(planned.search.located(faults))
-        # The workers that imported the trainers are the search's first warm ones.
-        nursery.put_first(host.give_up())
+        if not planned.search.resources.gpus:
+            # The workers that imported the trainers are the search's first warm ones.
+            nursery.put_first(host.give_up())
     finally:
         host.close()
     return project.taken(signatures)
