@@ -19,6 +19,15 @@ import signal
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from automl.words import in_one_line
+
+# A trainer that leaves by these has failed by its own code, as with any other exception; the worker
+# itself is deaf to Ctrl-C, so it is never one of the terminal's.
+LEAVING = (SystemExit, KeyboardInterrupt)
+# Of an error, as facts and lists show it; the log has all of it.
+ERROR_CHARACTERS = 500
 
 # By the names of their types, wherever they come from: torch, TensorFlow, Python, this package.
 _MEMORY_TYPES = frozenset({"OutOfMemoryError", "MemoryError", "ResourceExhaustedError", "CannotSplit"})
@@ -82,6 +91,24 @@ def of(error: BaseException) -> str:
     if any(_is_memory(each) for each in _chain(error, handled=True)):
         return "memory"
     return "machine" if any(_is_machine(each) for each in _chain(error, handled=False)) else "code"
+
+
+def failed(error: BaseException) -> dict[str, Any]:
+    """How an attempt ended that an exception ended, as a worker tells it."""
+    trace = "".join(traceback.format_exception(error))
+    return {
+        "outcome": "failed",
+        "cause": of(error),
+        "error": line(error),
+        "trace": trace[-4000:],
+        "place": place_of(error),
+        "spoilt": spoils(error),
+    }
+
+
+def line(error: BaseException) -> str:
+    """An exception's type and text, in one line."""
+    return in_one_line(f"{type(error).__name__}: {error}".removesuffix(": "), ERROR_CHARACTERS)
 
 
 def of_death(how: str, oom_kills: int = 0) -> str:

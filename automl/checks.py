@@ -13,7 +13,7 @@ from automl.errors import Fault
 from automl.plain import Reading, Sketch
 from automl.policies import Policy
 from automl.space import Choice, Float, Parameter, Space, holds
-from automl.values import OWNED, Objective, Trainer, owned_fault
+from automl.values import OWNED, RANKED, Objective, Resources, Trainer, owned_fault
 from automl.words import Spot, dotted, show, unknown
 
 PLACES = ("model", "data", "fit")
@@ -136,6 +136,18 @@ def _fit_argument(name: str, rest: str, mine: list[tuple[str, Trainer | Sketch]]
         if _given(trainer.fit, rest.split(".")):
             what = f"{rest} is in fit of {key} as well"
             yield _fault(("space", name), what, "Keep one of them", at_key=True)
+
+
+def _ranks(
+    reading: Reading, resources: Resources | None, trainers: Mapping[str, Trainer | Sketch | None]
+) -> Iterator[Fault]:
+    """Of `auto` there is one, where the framework knows no others."""
+    if resources is None or resources.ranks in ("auto", 1):
+        return
+    for key, trainer in trainers.items():
+        if trainer is not None and trainer.framework not in RANKED:
+            what = f"{key} is a {trainer.framework}, which trains in one process"
+            yield _fault(("resources", "ranks"), what, f"Remove ranks, or use {' or '.join(RANKED)}")
 
 
 def _given(fit: Any, parts: list[str]) -> bool:
@@ -263,6 +275,7 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Fault]]], ...] = (
     (("space",), _names),
     (("space", "trainers"), _trainer_parameter),
     (("space", "trainers"), _fit),
+    (("resources", "trainers"), _ranks),
     (("space", "trainers"), _conditions),
     (("space", "sampler"), _grid),
     (("space", "trainers", "start_with"), _start_with),

@@ -117,7 +117,7 @@ def _task(
         objectives=tuple(
             {"metric": o.metric, "direction": o.direction, "value": o.value} for o in search.objectives
         ),
-        resources={"cpus": search.resources.cpus, "gpus": 0},
+        resources=search.resources.on_cpu(trainer.framework),
         root=str(planned.root),
         storage=planned.storage,
         deep=True,

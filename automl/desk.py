@@ -256,7 +256,7 @@ class Desk:
             data=trainer.data,
             arguments=arguments,
             objectives=tuple(_objective(o) for o in self.search.objectives),
-            resources={"cpus": self.search.resources.cpus, "gpus": self._shares.of(trial)},
+            resources={**self.search.resources.given(trainer.framework), "gpus": self._shares.of(trial)},
             root=self._setting.root,
             storage=self._setting.storage,
             checkpoint=trial.checkpoint,

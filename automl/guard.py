@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import os
 import resource
 import select
@@ -39,6 +40,16 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 def die_with_parent() -> None:
     """For a process with no family of its own: SIGKILL once the thread that started it has ended."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def heed_dumps() -> None:
+    """Have this process write the stacks of its threads into its stderr when it is asked to.
+
+    Call it again before each trial: Lightning puts every signal's handler back after a fit, and one that
+    is not Python's it takes for none.
+    """
+    faulthandler.unregister(DUMP_SIGNAL)  # or registering would change nothing
+    faulthandler.register(DUMP_SIGNAL, file=2, all_threads=True)
 
 
 def stand(folder: Path) -> None:
@@ -92,7 +103,7 @@ class Guard:
         self._end_all()
         with contextlib.suppress(OSError):
             (self._folder / SWEPT).write_text("" if status is None else str(status))
-        _leave_as(status)
+        leave_as(status)
 
     def _let_go(self) -> bool:
         """Sleep until something happens; whether the host is gone or wants an end."""
@@ -126,8 +137,12 @@ class Guard:
             time.sleep(0.005)
 
 
-def _leave_as(status: int | None) -> NoReturn:
-    """End as the worker ended, so that who started this process sees how; 0 if it was told to."""
+def leave_as(status: int | None) -> NoReturn:
+    """End as another process ended, so that who started this one sees how.
+
+    Args:
+        status: as `waitpid` gives it; None ends with 0.
+    """
     if status is None:
         os._exit(0)
     if os.WIFSIGNALED(status):

@@ -41,7 +41,7 @@ class TrialHandle:
     """See `frameworks.base.Handle`."""
 
     def __init__(self, link: Line, task: Task, files: TrialFolder, checkpoint: Path | None) -> None:
-        self.task, self.checkpoint, self.folder = task, checkpoint, files.local
+        self.task, self.checkpoint, self.folder, self.log = task, checkpoint, files.local, files.log
         self._link, self._files = link, files
         self._kept_s, self._cost_s = time.monotonic(), 0.0
         self._pulse_s = min(PULSE_S, task.silence_s / 4) if task.silence_s else PULSE_S
@@ -67,9 +67,13 @@ class TrialHandle:
 
     def leave_if_told(self) -> None:
         self.pulse()
-        told_s = self._link.stopped_s
-        if told_s is not None and time.monotonic() - told_s > STOP_GRACE_S:
+        if self.overdue():
             raise TrialStopped
+
+    def overdue(self) -> bool:
+        """Whether a stop has waited its grace for the epoch's end."""
+        told_s = self._link.stopped_s
+        return told_s is not None and time.monotonic() - told_s > STOP_GRACE_S
 
     def due(self) -> bool:
         since_s = time.monotonic() - self._kept_s

@@ -73,7 +73,7 @@ class Host:
         self._task, self._dumped = task, None
         self._oom_kills = causes.oom_kills()
         self._watch = Watch(task.silence_s, task.trial_s)
-        self._busy = self._worker(task.framework)
+        self._busy = self._worker(task.framework, int(task.resources.get("ranks", 1)))
         self._busy.served += 1
         self._busy.send({"op": "run", "task": task.to_plain()})
 
@@ -108,7 +108,7 @@ class Host:
         """Signatures of trainers as plain data; the workers stay, warm.
 
         Args:
-            trainers: framework, model and data by the trainer's name.
+            trainers: framework, model, data and perhaps `ranks` by the trainer's name.
             timeout_s: for all together; importing user code may hang.
             meanwhile: called while the workers import their frameworks.
 
@@ -118,7 +118,7 @@ class Host:
         by_framework: dict[str, dict[str, Any]] = {}
         for name, trainer in trainers.items():
             by_framework.setdefault(trainer["framework"], {})[name] = dict(trainer)
-        asked = {framework: self._worker(framework) for framework in by_framework}
+        asked = {name: self._worker(name, _ranks(mine)) for name, mine in by_framework.items()}
         for framework, worker in asked.items():
             worker.send({"op": "inspect", "trainers": by_framework[framework]})
         meanwhile()
@@ -162,9 +162,9 @@ class Host:
         self._busy = None
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _worker(self, framework: str) -> WorkerProcess:
+    def _worker(self, framework: str, ranks: int = 1) -> WorkerProcess:
         worker = self._workers.get(framework)
-        if worker is not None and worker.served >= SERVES:
+        if worker is not None and (worker.served >= SERVES or worker.ranks != ranks):
             worker.kill()
             self._forget(worker)
             worker = None
@@ -172,7 +172,7 @@ class Host:
             if self._gpus:  # two frameworks would fight for one GPU's memory
                 self._drop_all()
             worker = (self._source.take(framework) if self._source else None) or WorkerProcess.spawn(
-                framework, self._cpus, self._gpus, self._devices, self._root, self._scratch
+                framework, self._cpus, self._gpus, self._devices, self._root, self._scratch, ranks
             )
             self._workers[framework] = worker
         return worker
@@ -238,6 +238,10 @@ class Host:
         for worker in list(self._workers.values()):
             worker.kill()
             self._forget(worker)
+
+
+def _ranks(trainers: Mapping[str, Mapping[str, Any]]) -> int:
+    return max(int(trainer.get("ranks", 1)) for trainer in trainers.values())
 
 
 def _dead(how: str, oom_kills: int) -> Message:

@@ -36,10 +36,11 @@ class Nursery:
     Args:
         root: the project's folder.
         cpus: of each worker; it sees no GPU.
+        ranks: in how many processes or replicas it trains, by framework; one where nothing is said.
     """
 
-    def __init__(self, root: str, cpus: float) -> None:
-        self._root, self._cpus = root, cpus
+    def __init__(self, root: str, cpus: float, ranks: Mapping[str, int] | None = None) -> None:
+        self._root, self._cpus, self._ranks = root, cpus, dict(ranks or {})
         self._place = scratch.make()
         self._idle: list[WorkerProcess] = []
         self._given: list[Child] = []
@@ -60,7 +61,8 @@ class Nursery:
             addresses: of models and data, by framework.
         """
         for framework in frameworks:
-            worker = WorkerProcess.spawn(framework, self._cpus, 0, "", self._root, self._place)
+            ranks = self._ranks.get(framework, 1)
+            worker = WorkerProcess.spawn(framework, self._cpus, 0, "", self._root, self._place, ranks)
             worker.send({"op": "warm", "addresses": list(addresses[framework])})
             with self._lock:
                 self._idle.append(worker)

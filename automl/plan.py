@@ -87,7 +87,11 @@ def inspect(
     Returns:
         The faults, and the signatures by trainer.
     """
-    trainers = {name: asdict(trainer) for name, trainer in planned.search.trainers.items()}
+    on_cpu = planned.search.resources.on_cpu  # where the workers that are asked may train later
+    trainers = {
+        name: {**asdict(trainer), "ranks": on_cpu(trainer.framework)["ranks"]}
+        for name, trainer in planned.search.trainers.items()
+    }
     signatures = host.inspect(trainers, INSPECT_S, meanwhile)
     return project.signature_faults(planned.search, signatures), signatures
 

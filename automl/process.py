@@ -20,9 +20,12 @@ from typing import Any, Protocol
 
 from automl import guard, scratch
 from automl.engines.base import Message
+from automl.ranks import program, threads_each
 
 # Guards that have not ended everything after so long are killed themselves, and swept after.
 KILL_S = 10.0
+# Guards tell how a worker died within so long; where it has several ranks, these are ended first.
+DEATH_S = 2.0
 # A worker gets neither: it opens no database and no tracking run.
 _SECRETS = ("AUTOML_LEDGER", "AUTOML_OPTUNA_STORAGE", "PGPASSWORD")
 
@@ -133,12 +136,19 @@ class WorkerProcess:
         body: its outermost process.
         line: the socket to it, or the one at which it will call.
         called: whether it has called.
+        ranks: in how many processes, or replicas, it trains.
     """
 
     def __init__(
-        self, framework: str, folder: Path, body: Body, line: socket.socket, called: bool = False
+        self,
+        framework: str,
+        folder: Path,
+        body: Body,
+        line: socket.socket,
+        called: bool = False,
+        ranks: int = 1,
     ) -> None:
-        self.framework, self.served = framework, 0
+        self.framework, self.ranks, self.served = framework, ranks, 0
         self.first_held: dict[str, int] = {}  # after its first trial
         self.log = folder / "worker.log"
         self._folder, self._process = folder, body
@@ -148,7 +158,14 @@ class WorkerProcess:
 
     @classmethod
     def spawn(
-        cls, framework: str, cpus: float, gpus: float, devices: str, root: str, place: Path
+        cls,
+        framework: str,
+        cpus: float,
+        gpus: float,
+        devices: str,
+        root: str,
+        place: Path,
+        ranks: int = 1,
     ) -> WorkerProcess:
         """Start one.
 
@@ -158,24 +175,26 @@ class WorkerProcess:
             devices: the GPUs that it may see, as CUDA_VISIBLE_DEVICES has them.
             root: the project's folder.
             place: where its own folder is made.
+            ranks: in how many processes, or replicas, it trains.
         """
         folder = Path(tempfile.mkdtemp(prefix="w-", dir=place))
         address = str(folder / "s")
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(address)
         listener.listen(1)
-        said = {"framework": framework, "cpus": cpus, "gpus": gpus, "root": root, "scratch": str(folder)}
+        said = {"framework": framework, "cpus": cpus, "gpus": gpus, "ranks": ranks, "root": root}
+        threads = threads_each(cpus, framework, ranks)
         with (folder / "worker.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "automl.worker"],
+                [sys.executable, "-m", program(framework, ranks)],
                 cwd=root,
-                env=_environment(cpus, devices, address, said),
+                env=_environment(threads, devices, address, {**said, "scratch": str(folder)}),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        return cls(framework, folder, Child(process), listener)
+        return cls(framework, folder, Child(process), listener, ranks=ranks)
 
     def hand_over(self) -> tuple[dict[str, Any], list[int]]:
         """What `taken` makes it again from in another process: plain data, and file descriptors."""
@@ -187,6 +206,7 @@ class WorkerProcess:
             "folder": str(self._folder),
             "pid": self._process.pid,
             "called": self._link is not None,
+            "ranks": self.ranks,
             "unsent": self._unsent.decode(),
         }
         return said, [line.fileno(), self._process.lifeline]
@@ -216,7 +236,7 @@ class WorkerProcess:
             line.close()
             os.close(descriptors[1])
             raise
-        worker = cls(said["framework"], folder, body, line, said["called"])
+        worker = cls(said["framework"], folder, body, line, said["called"], said["ranks"])
         worker._unsent = said["unsent"].encode()
         return worker
 
@@ -292,7 +312,7 @@ class WorkerProcess:
 
     def died(self) -> str:
         """How it ended, for one that ended by itself."""
-        self._process.wait(2)
+        self._process.wait(DEATH_S * self.ranks)
         return self.kill()
 
     def _accept(self) -> None:
@@ -317,15 +337,14 @@ def _ending(code: int) -> str:
     return f"exit code {code}"
 
 
-def _environment(cpus: float, devices: str, address: str, said: Mapping[str, Any]) -> dict[str, str]:
+def _environment(threads: int, devices: str, address: str, said: Mapping[str, Any]) -> dict[str, str]:
     env = {
         key: value
         for key, value in os.environ.items()
         if key not in _SECRETS and not key.startswith("MLFLOW_TRACKING")
     }
-    threads = str(max(1, int(cpus)))
     for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
-        env[key] = threads
+        env[key] = str(threads)
     env |= {
         "CUDA_VISIBLE_DEVICES": devices,
         "PYTHONUNBUFFERED": "1",

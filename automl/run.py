@@ -137,7 +137,9 @@ def _warm_up(planned: Plan, engine: Engine) -> Nursery:
     """Start workers before anything else: importing their frameworks takes longest."""
     search = planned.search
     wants = search.resources
-    nursery = Nursery(str(planned.root), wants.cpus)
+    ours = {trainer.framework for trainer in search.trainers.values()}
+    ranks = {name: int(wants.on_cpu(name)["ranks"]) for name in ours}
+    nursery = Nursery(str(planned.root), wants.cpus, ranks)
     if wants.gpus:  # which ones a worker may see is known once it has its slot
         return nursery
     engine.welcome(nursery)

@@ -17,6 +17,8 @@ from automl.words import is_number, plain, settle, show, unknown, wrong_kind, wr
 Direction = Literal["minimize", "maximize"]
 DIRECTIONS = ("minimize", "maximize")
 FRAMEWORKS = ("lightning", "keras", "function")
+# Those that can train one trial in several processes, or replicas.
+RANKED = ("lightning", "keras")
 TIME_UNITS_S: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 _ADDRESS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -231,6 +233,12 @@ class Resources:
 
     `gpus: auto` is a whole GPU for the first trial, and for later ones the share that they need.
 
+    Args:
+        cpus, gpus: of each trial.
+        parallel: how many trials run at once; `auto` for as many as fit.
+        ranks: in how many processes (Lightning) or replicas (Keras) a trial trains; `auto` for one a
+            GPU. On CPU they share its cpus.
+
     Raises:
         InputError: with everything that is wrong with the values.
     """
@@ -238,6 +246,7 @@ class Resources:
     cpus: float = 1
     gpus: float | Literal["auto"] = 0
     parallel: int | Literal["auto"] = "auto"
+    ranks: int | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
         faults = wrong_kinds({"cpus": self.cpus}, {"cpus": "number"})
@@ -246,7 +255,37 @@ class Resources:
         faults += self._gpu_faults()
         if self.parallel != "auto":
             faults += _count("parallel", self.parallel, at_least=1, words="a whole number or auto")
-        settle(faults)
+        settle([*faults, *self._rank_faults()])
+
+    def _rank_faults(self) -> list[Fault]:
+        if self.ranks == "auto":
+            return []
+        faults = _count("ranks", self.ranks, at_least=1, words="a whole number or auto")
+        if faults or not is_number(self.cpus):
+            return faults
+        several = f"{self.ranks} ranks"
+        if self.gpus == "auto":
+            return [Fault("ranks", "gpus: auto shares one GPU, so there is one", "Leave ranks out")]
+        if not is_number(self.gpus):
+            return []
+        if self.gpus > 0 and self.ranks != max(1, self.gpus):
+            mend = "Leave ranks out: there is one a GPU"
+            return [Fault("ranks", f"{several} on {self.gpus:g} gpus, and each needs its own", mend)]
+        if not self.gpus and self.ranks > 1 and self.cpus < self.ranks:
+            mend = f"Give cpus: {self.ranks} or more"
+            return [Fault("ranks", f"{several} on {self.cpus:g} cpus, and each needs its own", mend)]
+        return []
+
+    def given(self, framework: str) -> dict[str, float]:
+        """What a trial of a framework is given: `cpus`, `gpus`, and in how many `ranks` it trains."""
+        gpus = 1 if self.gpus == "auto" else self.gpus
+        ranks = max(1, int(gpus)) if self.ranks == "auto" else self.ranks
+        return {"cpus": self.cpus, "gpus": gpus, "ranks": ranks if framework in RANKED else 1}
+
+    def on_cpu(self, framework: str) -> dict[str, float]:
+        """The same where no GPU is used: one rank, unless they share the CPU anyway."""
+        given = self.given(framework)
+        return {**given, "gpus": 0, "ranks": 1 if self.gpus else given["ranks"]}
 
     def _gpu_faults(self) -> list[Fault]:
         if self.gpus == "auto":

@@ -16,7 +16,6 @@ knows neither Ray nor MLflow. It dies with its host, and a guard above it ends w
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import gc
 import json
 import os
@@ -32,21 +31,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from automl import causes, gpu_memory, guard, once, project, streams, usage
+from automl import causes, gpu_memory, guard, once, project, ranks, streams, usage
 from automl.engines.base import Answer, Task
-from automl.errors import CheckpointRefused, StorageError, TrialFinished, TrialPruned, TrialStopped
-from automl.frameworks.base import Framework, framework
+from automl.errors import CheckpointRefused, StorageError
+from automl.follower import follow
+from automl.frameworks.base import Framework, framework, train
 from automl.handle import TrialHandle, begins, say
 from automl.rehearse import Rehearsal, read_back
 from automl.resume import Resume
 from automl.storage import TrialFolder, folders
-from automl.words import in_one_line
-
-# A trainer that leaves by these has failed by its own code, as with any other exception; the worker
-# itself is deaf to Ctrl-C, so it is never one of the terminal's.
-_LEAVING = (SystemExit, KeyboardInterrupt)
-# Of an error, as facts and lists show it; the log has all of it.
-ERROR_CHARACTERS = 500
 
 
 class Link:
@@ -87,11 +80,20 @@ class Link:
 
 
 class Worker:
-    """One process, one framework."""
+    """One process, one framework; of several ranks it is the first.
 
-    def __init__(self, link: Link, name: str, cpus: float, gpus: float, scratch: Path) -> None:
-        self._link, self._scratch = link, scratch
-        self._framework_name, self._cpus, self._gpus = name, cpus, gpus
+    Args:
+        link: to the host.
+        said: what the host said when it started this process.
+    """
+
+    def __init__(self, link: Link, said: Mapping[str, Any]) -> None:
+        self._link, self._scratch = link, Path(said["scratch"])
+        self._framework_name, self._ranks = said["framework"], said["ranks"]
+        self._cpus, self._gpus = said["cpus"], said["gpus"]
+        self._group: ranks.Group | None = None
+        if ranks.program(self._framework_name, self._ranks) == ranks.TORCHRUN:
+            self._group = ranks.Group(self._scratch, self._ranks, self._give_up)
         self._framework: Framework | None = None
         self._served = 0
         self._held: dict[str, int] = {}
@@ -103,7 +105,7 @@ class Worker:
         """Imported at first need, so that a failing import is told as any other fault."""
         if self._framework is None:
             self._framework = framework(self._framework_name)
-            self._framework.start(self._cpus, self._gpus)
+            self._framework.start(self._cpus, self._gpus, self._ranks)
             # What was imported stays: collecting garbage need not look at it again. Keras does so before
             # every trial, and would look for longer than a short epoch takes.
             gc.collect()
@@ -115,6 +117,8 @@ class Worker:
         while True:
             said = self._link.operations.get()
             if said["op"] == "quit":
+                if self._group:
+                    self._group.say(op="quit")
                 return
             if said["op"] == "inspect":
                 self._link.send("inspected", trainers=self._inspect(said["trainers"]))
@@ -125,10 +129,11 @@ class Worker:
 
     def _run(self, task: Task) -> None:
         self._link.stopped_s = None
+        guard.heed_dumps()
         try:
             files = TrialFolder(task.storage, task.search, task.trial, self._scratch)
         except StorageError as error:
-            self._link.send("ended", **_failed(error))
+            self._link.send("ended", **causes.failed(error))
             return
         with streams.log_into(files.log):
             if task.attempt > 1:
@@ -137,6 +142,8 @@ class Worker:
         with contextlib.suppress(Exception):  # the log is a help, its loss no reason to fail the trial
             files.send_log()
         self._served += 1
+        if self._group and self._group.astray:
+            ended["spoilt"] = True
         self._link.send("ended", **ended, **self._gpu_facts(), usage=self._usage())
 
     def _gpu_facts(self) -> dict[str, int]:
@@ -149,6 +156,10 @@ class Worker:
                 return use.facts(self._beside_bytes)
         return {}
 
+    def _give_up(self, ended: dict[str, Any]) -> None:
+        """Another rank has failed, and this one waits for it; the host ends both."""
+        self._link.send("ended", **{**ended, "spoilt": True}, usage={})
+
     def _usage(self) -> dict[str, int]:
         """What this process holds. What only waits to be collected is, before it counts as a leak."""
         now = self._measured()
@@ -159,7 +170,7 @@ class Worker:
                 with contextlib.suppress(Exception):  # that of a GPU in error
                     self._framework.release()
             now = self._measured()
-        return now
+        return self._group.most(now) if self._group else now
 
     def _measured(self) -> dict[str, int]:
         """Never raises: the trial has ended already, and how it ended is still to be told."""
@@ -176,10 +187,10 @@ class Worker:
             finally:
                 self._begin(resume)
             return self._resumed(resume, files)
-        except (Exception, *_LEAVING) as error:
+        except (Exception, *causes.LEAVING) as error:
             streams.mend(files.log)
             traceback.print_exc()
-            return _failed(error)
+            return error.facts if isinstance(error, ranks.RankFailed) else causes.failed(error)
         finally:
             resume.clear()
 
@@ -233,24 +244,16 @@ class Worker:
         return {"outcome": outcome, "reports": handle.reports}
 
     def _train(self, handle: TrialHandle) -> str:
-        task, vendor = handle.task, self.framework
-        model = project.resolve_address(task.model)
-        data = project.resolve_address(task.data) if task.data else None
-        vendor.seed(task.seed)
-        self._link.pulse()  # from here on silence is the trainer's
-        try:
-            vendor.train(handle, model, data)
-        except TrialPruned:
-            return "pruned"
-        except TrialStopped:
-            return "stopped"
-        except TrialFinished:
-            return "complete"
-        return "complete"
+        if self._group is None:
+            return train(self.framework, handle, self._link.pulse)
+        with self._group.training(handle) as leader:
+            return train(self.framework, leader, self._link.pulse)
 
     def _warm(self, addresses: Sequence[str]) -> None:
         """Import what will be needed. What fails is tried again, and told, by whoever needs it."""
-        with contextlib.suppress(Exception, *_LEAVING):
+        if self._group:
+            self._group.say(op="warm", addresses=addresses)
+        with contextlib.suppress(Exception, *causes.LEAVING):
             _ = self.framework
             for address in addresses:
                 project.resolve_address(address)
@@ -259,6 +262,9 @@ class Worker:
         return f"cuda:{os.environ.get('CUDA_VISIBLE_DEVICES', '')}" if self._gpus else "cpu"
 
     def _inspect(self, trainers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        if self._group:
+            places = [trainer[part] for trainer in trainers.values() for part in ("model", "data")]
+            self._group.say(op="warm", addresses=[each for each in places if each])
         return {name: self._signatures(trainer) for name, trainer in trainers.items()}
 
     def _signatures(self, trainer: Mapping[str, Any]) -> dict[str, Any]:
@@ -271,8 +277,8 @@ class Worker:
                         project.resolve_address(trainer[part]), trainer["framework"]
                     )
                 found["fit"] = vendor.fit_signature()
-            except (Exception, *_LEAVING) as error:
-                found["error"] = found["error"] or {"part": part, "text": _line(error)}
+            except (Exception, *causes.LEAVING) as error:
+                found["error"] = found["error"] or {"part": part, "text": causes.line(error)}
         return found
 
 
@@ -283,35 +289,24 @@ def _kept(handle: TrialHandle, files: TrialFolder) -> str | None:
     return next(reversed(folders(files.url, "weights")), None)
 
 
-def _failed(error: BaseException) -> dict[str, Any]:
-    trace = "".join(traceback.format_exception(error))
-    return {
-        "outcome": "failed",
-        "cause": causes.of(error),
-        "error": _line(error),
-        "trace": trace[-4000:],
-        "place": causes.place_of(error),
-        "spoilt": causes.spoils(error),
-    }
-
-
-def _line(error: BaseException) -> str:
-    return in_one_line(f"{type(error).__name__}: {error}".removesuffix(": "), ERROR_CHARACTERS)
-
-
 def main() -> None:
-    """Serve the host at `AUTOML_SOCKET`."""
+    """Serve the host at `AUTOML_SOCKET`; as another rank than the first, serve that one."""
     said = json.loads(os.environ["AUTOML_WORKER"])
-    guard.stand(Path(said["scratch"]))
+    alone = ranks.program(said["framework"], said["ranks"]) == ranks.ALONE
+    if alone:  # else the guards stand above torchrun
+        guard.stand(Path(said["scratch"]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    faulthandler.register(guard.DUMP_SIGNAL, file=2, all_threads=True)  # 2 is the trial's log
+    guard.heed_dumps()
     sys.path.insert(0, said["root"])
     streams.forgive()
-    link = Link(os.environ["AUTOML_SOCKET"])
-    once.attend(link.pulse)
-    worker = Worker(link, said["framework"], said["cpus"], said["gpus"], Path(said["scratch"]))
-    link.send("hello", pid=os.getpid())
-    worker.serve()
+    if not alone and (rank := int(os.environ["RANK"])):
+        follow(said, rank)
+    else:
+        link = Link(os.environ["AUTOML_SOCKET"])
+        once.attend(link.pulse)
+        worker = Worker(link, said)
+        link.send("hello", pid=os.getpid())
+        worker.serve()
     streams.mend()
     os._exit(0)  # a trainer's left-over threads must not keep the process
 

@@ -80,6 +80,7 @@ FLOORS: list[tuple[str, ...]] = [
         "nursery",
         "host",
         "handle",
+        "ranks",
         "resume",
         "rehearse",
     ),
@@ -90,6 +91,8 @@ FLOORS: list[tuple[str, ...]] = [
         "engines.ray_actors",
         "frameworks",
         "frameworks.lightning",
+        "frameworks.lightning_ranks",
+        "frameworks.torchrun",
         "frameworks.keras",
         "frameworks.keras_feed",
         "frameworks.lightning_fit",
@@ -111,7 +114,7 @@ FLOORS: list[tuple[str, ...]] = [
         "export.automl_model_loader",
     ),
     # The programs of the child processes, which pick their adapter by name.
-    ("worker", "trackers.__main__", "trackers.audit", "export.__main__"),
+    ("worker", "follower", "trackers.__main__", "trackers.audit", "export.__main__"),
     ("sweep", "thinker", "desk", "plan", "winner", "run", "deep", "lookup", "fsck"),
     ("door", "board", "console", "doctor", "cli", "__main__", ""),
 ]
@@ -120,7 +123,12 @@ FLOORS: list[tuple[str, ...]] = [
 ADAPTERS: dict[str, tuple[str, ...]] = {
     "local": ("engines.local",),
     "ray": ("engines.ray_tune", "engines.ray_actors"),
-    "lightning": ("frameworks.lightning", "frameworks.lightning_fit"),
+    "lightning": (
+        "frameworks.lightning",
+        "frameworks.lightning_fit",
+        "frameworks.lightning_ranks",
+        "frameworks.torchrun",
+    ),
     "keras": ("frameworks.keras", "frameworks.keras_feed", "frameworks.keras_fit", "frameworks.keras_memory"),
     "function": ("frameworks.function",),
     "mlflow": (

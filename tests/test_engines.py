@@ -319,6 +319,25 @@ def test_a_killed_ray_actor_costs_one_attempt_that_is_not_counted(ray_cluster: N
     assert [report.step for report in lost[0].reports] == list(range(1, 21))
 
 
+def test_a_trial_of_two_ranks_is_one_trial_on_ray(ray_cluster: None, root: Path) -> None:
+    tiny = "trainers.tiny_lightning"
+    search = Search(
+        name="ranks",
+        objective=Objective("val_loss", "minimize"),
+        trainer=Trainer("lightning", f"{tiny}:TinyNet", f"{tiny}:TinyData", {"max_epochs": 2}),
+        space={"model.lr": Float(0.01, 0.1)},
+        budget=Budget(trials=2),
+        resources=Resources(cpus=2, ranks=2, parallel=1),
+        pruner="none",
+        tracking=False,
+    )
+    outcome = run(search, "ray")
+    assert states(outcome) == {"COMPLETE": 2}
+    trials = outcome.history.trials.values()
+    assert [[report.step for report in trial.reports] for trial in trials] == [[1, 2], [1, 2]]
+    assert len({trial.attempts[0].pid for trial in trials}) == 1
+
+
 def test_a_search_joins_a_cluster_by_its_address_and_leaves_it_running(ray_cluster: None, root: Path) -> None:
     import ray
 

@@ -24,7 +24,7 @@ from automl.host import Host
 ROOT = Path(__file__).parent / "project"
 CPUS = 3  # other than what the frameworks would take by themselves on two cores
 STEPS = 4
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from automl.causes import line
 from automl.words import in_one_line
-from automl.worker import _line
 
 
 class MisconfigurationException(Exception):
@@ -39,12 +39,12 @@ SAID = [
 
 @pytest.mark.parametrize(("error", "said"), SAID, ids=[said[:30] for _, said in SAID])
 def test_an_error_of_several_lines_keeps_its_type_and_its_message(error: Exception, said: str) -> None:
-    assert _line(error) == said
+    assert line(error) == said
 
 
 def test_of_a_long_error_the_first_line_and_the_end_are_kept() -> None:
     middle = "\n".join(f"  File dense.py, line {n}, in call" for n in range(100))
-    said = _line(RuntimeError(f"Graph execution error:\n{middle}\nlogits and labels must have the same size"))
+    said = line(RuntimeError(f"Graph execution error:\n{middle}\nlogits and labels must have the same size"))
     assert said.startswith("RuntimeError: Graph execution error: ... ")
     assert said.endswith(" in call logits and labels must have the same size")
     assert len(said) <= 500

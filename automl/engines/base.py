@@ -34,7 +34,8 @@ class Task:
         framework, model, data: what to run, by address.
         arguments: keyword arguments under `model`, `data` and `fit`.
         objectives: mappings with metric, direction and value (`last` or `best`).
-        resources: `cpus` and `gpus` of this attempt; those of another may differ.
+        resources: `cpus` and `gpus` of this attempt; those of another may differ. And `ranks`: in how
+            many processes or replicas it trains.
         root: the project's folder, put on the worker's path.
         storage: a local folder or fsspec URL.
         checkpoint: the folder to go on from, or None.

@@ -14,9 +14,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from automl import causes
+from automl import causes, project
 from automl.engines.base import Answer, Task
-from automl.errors import AutoMLError, CheckpointRefused
+from automl.errors import AutoMLError, CheckpointRefused, TrialFinished, TrialPruned, TrialStopped
 from automl.gpu_memory import Use
 
 _HOME = {
@@ -40,7 +40,8 @@ class Handle(Protocol):
         """At each batch, of a validation too: says now and then that the trial is not hung."""
 
     def leave_if_told(self) -> None:
-        """Between batches: raises TrialStopped once a stop has waited its grace for the epoch's end."""
+        """Before each batch of training: raises TrialStopped once a stop has waited its grace for the
+        epoch's end; in several ranks before the same batch, by which all have done what was before it."""
 
     def due(self) -> bool:
         """Whether a checkpoint is due: often enough to lose little, seldom enough to cost little."""
@@ -61,8 +62,13 @@ class Framework(ABC):
     name: str
 
     @abstractmethod
-    def start(self, cpus: float, gpus: float) -> None:
-        """Import the vendor and bind it to the CPUs and GPUs that were allocated."""
+    def start(self, cpus: float, gpus: float, ranks: int = 1) -> None:
+        """Import the vendor and bind it to the CPUs and GPUs that were allocated.
+
+        Args:
+            cpus, gpus: of the trial, whichever way it is trained.
+            ranks: in how many processes or replicas it is.
+        """
 
     def gpu_bytes(self) -> int:
         """What this process holds of GPU memory, caches included. Raises where its GPUs are in error."""
@@ -148,6 +154,31 @@ def write_meta(folder: Path, task: Task, step: int, metrics: Mapping[str, float]
     """`meta.json` beside the weights: whose they are, of which step, and what they were judged at."""
     meta = {"step": step, "metrics": metrics, "model": task.model, "arguments": task.arguments}
     (folder / "meta.json").write_text(json.dumps(meta))
+
+
+def train(vendor: Framework, handle: Handle, ready: Callable[[], None] = lambda: None) -> str:
+    """Train a task to its end.
+
+    Args:
+        ready: called once all that the task names is imported.
+
+    Returns:
+        Its outcome: `complete`, `pruned` or `stopped`.
+    """
+    task = handle.task
+    model = project.resolve_address(task.model)
+    data = project.resolve_address(task.data) if task.data else None
+    vendor.seed(task.seed)
+    ready()
+    try:
+        vendor.train(handle, model, data)
+    except TrialPruned:
+        return "pruned"
+    except TrialStopped:
+        return "stopped"
+    except TrialFinished:
+        return "complete"
+    return "complete"
 
 
 def framework(name: str) -> Framework:

@@ -151,7 +151,7 @@ def _number(name: str, value: float) -> float:
 class Function(Framework):
     name = "function"
 
-    def start(self, cpus: float, gpus: float) -> None:
+    def start(self, cpus: float, gpus: float, ranks: int = 1) -> None:
         """Threads follow the environment that the host set; there is nothing else to bind."""
 
     def seed(self, seed: int) -> None:

@@ -7,6 +7,7 @@ shuffles begins a new order when it is resumed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import sys
@@ -42,8 +43,9 @@ _COUNTED = ("steps_per_epoch", "validation_steps")
 
 class Keras(Framework):
     name = "keras"
+    _strategy: Any = None
 
-    def start(self, cpus: float, gpus: float) -> None:
+    def start(self, cpus: float, gpus: float, ranks: int = 1) -> None:
         threads = max(1, int(cpus))
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
@@ -51,6 +53,12 @@ class Keras(Framework):
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
             keras_memory.hold(gpus)
+            self._strategy = mirrored(ranks, "GPU" if gpus else "CPU") if ranks > 1 else None
+        elif ranks > 1:
+            raise AutoMLError(
+                f"Keras trains on several devices with TensorFlow, and its backend is "
+                f"{keras.backend.backend()}. Set KERAS_BACKEND=tensorflow, or give gpus: 1 and no ranks"
+            )
         elif keras.backend.backend() == "torch":
             import torch
 
@@ -78,16 +86,19 @@ class Keras(Framework):
 
     def _train(self, handle: Handle, model: Any, data: Any) -> None:
         task = handle.task
-        made = _compiled(model(**task.arguments.get("model", {})), task.model)
-        keras_fit.jit(made, task.arguments.get("fit", {}).get("jit_compile"))
-        fed = Fed(_data(data, task), _fit(handle), task.seed, task.micro)
-        if task.micro > 1:
-            add_up(made, task.micro)
-        reporter = Reporter(handle, fed)
-        reporter.set_model(made)
-        if handle.checkpoint:
-            with refused():
-                reporter.resume(handle.checkpoint)
+        with self._strategy.scope() if self._strategy else contextlib.nullcontext():
+            made = _compiled(model(**task.arguments.get("model", {})), task.model)
+            keras_fit.jit(made, task.arguments.get("fit", {}).get("jit_compile"))
+            fed = Fed(_data(data, task), _fit(handle), task.seed, task.micro)
+            if task.micro > 1:
+                if self._strategy:
+                    raise CannotSplit("Keras adds up no gradients over replicas")
+                add_up(made, task.micro)
+            reporter = Reporter(handle, fed)
+            reporter.set_model(made)
+            if handle.checkpoint:
+                with refused():
+                    reporter.resume(handle.checkpoint)
         made.fit(**fed.fit, callbacks=[reporter], initial_epoch=reporter.epoch)
         reporter.keep_last()
 
@@ -266,6 +277,19 @@ class Reporter(keras.callbacks.Callback):
             "micro": self._handle.task.micro,
         }
         (folder / _STATE).write_text(json.dumps(state))
+
+
+def mirrored(replicas: int, kind: str) -> Any:
+    """A strategy that trains replicas of a model on so many devices: GPUs, or parts of the CPU.
+
+    Must be called before TensorFlow's first operation, which fixes the devices that there are.
+    """
+    import tensorflow as tf
+
+    if kind == "CPU":
+        parts = [tf.config.LogicalDeviceConfiguration()] * replicas
+        tf.config.set_logical_device_configuration(tf.config.list_physical_devices(kind)[0], parts)
+    return tf.distribute.MirroredStrategy([f"{kind}:{n}" for n in range(replicas)])
 
 
 def _data(maker: Any, task: Task) -> Any:

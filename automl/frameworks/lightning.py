@@ -28,7 +28,9 @@ from automl.engines.base import Answer, Task
 from automl.errors import TrialFinished, TrialPruned, TrialStopped
 from automl.frameworks import lightning_fit, torch_memory
 from automl.frameworks.base import CannotSplit, Framework, Handle, error_line, in_parts, refused, write_meta
+from automl.frameworks.lightning_ranks import means, of_all_ranks, own_of, write_checkpoint
 from automl.gpu_memory import Use
+from automl.ranks import threads_each
 
 _CHECKPOINT = "trainer.ckpt"
 _EXAMPLE_ROWS = 4
@@ -48,11 +50,13 @@ _COUNTED = ("limit_train_batches", "limit_val_batches", "val_check_interval", "o
 class Lightning(Framework):
     name = "lightning"
 
-    def start(self, cpus: float, gpus: float) -> None:
-        self._gpus, self._threads = gpus, max(1, int(cpus))
+    def start(self, cpus: float, gpus: float, ranks: int = 1) -> None:
+        self._gpus, self._ranks = gpus, ranks
+        self._threads = threads_each(cpus, self.name, ranks)
         torch.set_num_threads(self._threads)
         torch_memory.hold(gpus)
-        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+        for logger in ("pytorch_lightning", "lightning_fabric"):
+            logging.getLogger(logger).setLevel(logging.WARNING)
         # Every Trainer looks through all installed packages for plug-ins, which takes as long as the
         # rest of building it; a warm process has seen them.
         registry.entry_points = cache(registry.entry_points)  # type: ignore[assignment]
@@ -105,7 +109,8 @@ class Lightning(Framework):
         """The Trainer arguments that belong to the house; a search file that names one is refused."""
         return {
             "accelerator": "gpu" if self._gpus else "cpu",
-            "devices": max(1, int(self._gpus)),
+            "devices": self._ranks,
+            **({"strategy": "ddp"} if self._ranks > 1 else {}),
             "callbacks": [reporter],
             "logger": False,
             "enable_checkpointing": True,  # Lightning refuses a Checkpoint callback otherwise
@@ -204,7 +209,7 @@ class Reporter(Checkpoint):
             "metrics": self._metrics,
             "epoch_ended": self._epoch_ended,
             "micro": self._handle.task.micro,
-            "generators": generator_states(),
+            "generators": of_all_ranks(generator_states()),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -223,7 +228,7 @@ class Reporter(Checkpoint):
         self._epoch_ended = False
         if self._resumed is None:
             return
-        restore_generators(self._resumed["generators"])
+        restore_generators(own_of(self._resumed["generators"]))
         if self._resumed["epoch_ended"]:
             # A resuming Trainer made the epoch's iterator earlier, out of other random numbers.
             iter(trainer.fit_loop._data_fetcher)  # type: ignore[arg-type]
@@ -243,7 +248,8 @@ class Reporter(Checkpoint):
                 if parameter.grad is not None:
                     parameter.grad.mul_(micro / parts)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
+        # Several ranks can leave here alone: what came after the batch before, all of them have done.
         self._handle.leave_if_told()
 
     def on_validation_batch_start(
@@ -274,7 +280,7 @@ class Reporter(Checkpoint):
         self._pending = False
         self._step += 1
         # Metrics of an epoch before stay in sight until the next: also those before a checkpoint.
-        self._metrics |= {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self._metrics |= means({name: float(value) for name, value in trainer.callback_metrics.items()})
         answer = self._handle.tell(self._metrics, self._step)
         if answer is Answer.END:
             raise TrialPruned
@@ -284,7 +290,7 @@ class Reporter(Checkpoint):
             raise TrialFinished
         if answer is Answer.STOP or self._handle.due():
             self._handle.save_checkpoint(
-                self._step, lambda folder: trainer.save_checkpoint(folder / _CHECKPOINT)
+                self._step, lambda folder: write_checkpoint(trainer, folder / _CHECKPOINT)
             )
         if answer is Answer.STOP:
             raise TrialStopped
