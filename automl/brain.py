@@ -274,7 +274,7 @@ class Brain:
             # CMA-ES keeps a pickled optimizer: computed again, never read from a database.
             sampler = make_sampler(self._policy, self._search.seed, number)
             memory = seen or self._storage.snapshot()
-            pickled = pickled_again(memory, sampler, attrs.get("fixed_params", {}))
+            pickled = pickled_again(memory, sampler, self._policy.name, attrs.get("fixed_params", {}))
         self._put(number, data, pickled)
 
     def _put(self, number: int, data: Mapping[str, Any], pickled: Mapping[str, Any]) -> None:
@@ -285,7 +285,7 @@ class Brain:
         raw = self._points.raw(data["params"])
         if raw is None:
             self._strangers.add(number)
-            self._study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL))
+            self._storage.put(optuna.trial.create_trial(state=TrialState.FAIL))
             return
         trial = optuna.trial.create_trial(
             state=TrialState.RUNNING,
@@ -293,7 +293,7 @@ class Brain:
             distributions={name: self._points.axes[name] for name in raw},
             system_attrs={**(data.get("trial_attrs") or {}), **pickled},
         )
-        self._study.add_trial(trial)
+        self._storage.put(trial)
         self._open.add(number)
         self._by_trainer[data["params"].get("trainer", "")] += 1
         if self._grid is not None:

@@ -132,7 +132,7 @@ SHARED = ("trackers.picture", "trackers.flavors")
 
 DOORS: dict[str, tuple[str, ...]] = {
     "ray": ("engines.ray_tune", "engines.ray_actors"),
-    "optuna": ("brain", "thought", "points", "samplers", "trackers.optuna_rdb"),
+    "optuna": ("brain", "thought", "points", "samplers", "thinning", "trackers.optuna_rdb"),
     "mlflow": ("trackers.*",),
     "torch": ("frameworks.*", "export.*"),
     "pytorch_lightning": ("frameworks.*", "export.*"),
