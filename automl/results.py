@@ -303,6 +303,12 @@ def objective_value(reports: Sequence[Report], metric: str, direction: str, valu
 
 def show(history: History, driver_alive: bool) -> dict[str, Any]:
     """The documented shape of `automl show NAME --json`; NaN and infinity become null."""
+    trials = [_show_trial(trial) for trial in history.trials.values()]
+    return {**headline(history, driver_alive), "trials": trials}
+
+
+def headline(history: History, driver_alive: bool) -> dict[str, Any]:
+    """The same without the trials."""
     state, reason = history.state(driver_alive)
     objectives = objectives_of(history)
     front = best_trials(history.trials.values(), [o["direction"] for o in objectives])
@@ -315,7 +321,6 @@ def show(history: History, driver_alive: bool) -> dict[str, Any]:
         "objectives": [{"metric": o["metric"], "direction": o["direction"]} for o in objectives],
         "counts": {str(name): count for name, count in history.counts.items()},
         "best": bests if len(objectives) > 1 else (bests[0] if bests else None),
-        "trials": [_show_trial(trial) for trial in history.trials.values()],
     }
 
 

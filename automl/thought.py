@@ -18,7 +18,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from automl.points import Points, plain
-from automl.thinning import shown
+from automl.thinning import MOST_TRIALS, shown
 
 # What Optuna pickled (CMA-ES keeps its optimizer so) has no place in a database.
 PICKLED = ":optimizer:"
@@ -71,7 +71,7 @@ class Memory(InMemoryStorage):
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         """Of the trials that are not hidden."""
-        if self._shown is None:
+        if self._shown is None or states == (TrialState.WAITING,):
             return super().get_all_trials(study_id, deepcopy, states)
         found = self._shown + self._studies[study_id].trials[self._since :]
         chosen = found if states is None else [trial for trial in found if trial.state in states]
@@ -86,6 +86,22 @@ class Memory(InMemoryStorage):
             self._trial_id_to_study_id_and_number[trial._trial_id] = (key, trial.number)
             info.trials.append(trial)
             info.param_distribution.update(trial.distributions)
+
+    def write(self, number: int, values: Mapping[int, float], attrs: Mapping[str, Any]) -> None:
+        """What a running trial reported, by step, and attributes of it, all at once."""
+        trial = copy.copy(self.get_trial(number))
+        trial.intermediate_values = {**trial.intermediate_values, **values}
+        trial.system_attrs = {**trial.system_attrs, **attrs}
+        self._set_trial(number, trial)
+
+    def end(self, number: int, state: TrialState, values: list[float] | None) -> int | None:
+        """End a trial as a study tells it, a PRUNED one with its last value; returns its last step."""
+        trial = self.get_trial(number)
+        step = trial.last_step
+        if state is TrialState.PRUNED and step is not None:
+            values = [trial.intermediate_values[step]]
+        self.set_trial_state_values(number, state, values)
+        return step
 
     def snapshot(self) -> Memory:
         """The studies as they are now; what happens to either is not seen by the other."""
@@ -157,8 +173,9 @@ def study_of(memory: Memory, sampler: BaseSampler, name: str) -> optuna.Study:
     study = optuna.load_study(
         study_name=known, storage=memory, sampler=sampler, pruner=optuna.pruners.NopPruner()
     )
-    signs = [-1.0 if direction is StudyDirection.MAXIMIZE else 1.0 for direction in study.directions]
-    memory.narrow(shown(name, study.get_trials(deepcopy=False), signs))
+    if name in MOST_TRIALS:
+        signs = [-1.0 if direction is StudyDirection.MAXIMIZE else 1.0 for direction in study.directions]
+        memory.narrow(shown(name, study.get_trials(deepcopy=False), signs))
     return study
 
 
