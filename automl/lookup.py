@@ -15,6 +15,7 @@ from typing import Any
 from automl import project, results, spool, storage
 from automl.errors import AutoMLError, Fault, InputError, LedgerAway, LedgerError
 from automl.events import Event, iso
+from automl.heap import still
 from automl.ledger import Ledger
 from automl.results import History
 from automl.urls import resolve_url
@@ -112,7 +113,7 @@ def read(book: Ledger, name: str, events_of: Callable[[str], Iterable[Event]] | 
         NoSuchSearch: with the names that there are.
         LedgerError: its events cannot be read, or make no sense.
     """
-    with _sense(name):
+    with _sense(name), still():
         events = tuple((events_of or book.events)(name))
         return Found(name, events, History(name, events), book.driver_alive(name), project_root())
 

@@ -273,7 +273,19 @@ def best_trials(trials: Iterable[Trial], directions: Sequence[str]) -> list[Tria
     ]
     if len(signs) == 1:
         return [min(scored, key=lambda pair: (pair[0][0], pair[1].number))[1]] if scored else []
-    return [trial for costs, trial in scored if not any(dominates(other, costs) for other, _ in scored)]
+    front = _front({tuple(costs) for costs, _ in scored})
+    return [trial for costs, trial in scored if tuple(costs) in front]
+
+
+def _front(points: Iterable[tuple[float, ...]]) -> set[tuple[float, ...]]:
+    """Those that none of the others dominates. In this order none is dominated by a later one."""
+    front: list[tuple[float, ...]] = []
+    for costs in sorted(points):
+        # With two objectives the last one found has the lowest second cost so far.
+        rivals = front[-1:] if len(costs) == 2 else front
+        if not any(dominates(other, costs) for other in rivals):
+            front.append(costs)
+    return set(front)
 
 
 def dominates(left: Sequence[float], right: Sequence[float]) -> bool:
