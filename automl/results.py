@@ -122,14 +122,16 @@ class History:
 
     def apply(self, event: Event) -> None:
         """Take in one event. Raises ValueError on a move that the table of states forbids."""
-        getattr(self, f"_{event.kind}")(event)
-        self.n = max(self.n, event.n)
+        getattr(self, "_" + event.kind)(event)
+        if event.n > self.n:
+            self.n = event.n
         if self.sessions:
             self._note_time(event)
 
     def _note_time(self, event: Event) -> None:
         session = self.sessions[-1]
-        session.last_s = max(session.last_s, event.time_s)
+        if event.time_s > session.last_s:
+            session.last_s = event.time_s
         alive_s = event.data.get("alive_s")
         if alive_s is not None:
             session.alive_s = max(session.alive_s or 0.0, alive_s)

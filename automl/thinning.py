@@ -47,8 +47,15 @@ def shown(sampler: str, trials: Sequence[FrozenTrial], signs: Sequence[float]) -
     else:
         best = _best(trials, ended, complete, signs[0])
     rest = [number for number in ended if number not in best]
+    rest.sort(key=lambda number: _kind(trials[number]))  # an even selection of each kind, by age
     hidden = set(rest) - set(_evenly(rest, most - len(best)))
     return [trial for number, trial in enumerate(trials) if number not in hidden]
+
+
+def _kind(trial: FrozenTrial) -> int:
+    if trial.state is TrialState.COMPLETE:
+        return 0
+    return 2 if MEMORY_CONSTRAINT in trial.system_attrs else 1
 
 
 def _best(
