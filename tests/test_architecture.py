@@ -72,6 +72,7 @@ FLOORS: list[tuple[str, ...]] = [
         "samplers",
         "startup",
         "points",
+        "thinning",
         "thought",
         "brain",
         "process",

@@ -131,7 +131,7 @@ def test_an_overview_prints_what_all_events_say(url: str, capsys: pytest.Capture
         events = ledger.overview("lives", steps=True)
     whole = printed(lookup.find("lives", url), capsys)
     assert printed(lookup.overview("lives", url), capsys) == whole
-    assert "1\tRUNNING\ttrainer\t-\t2\t2\t88.0 s" in whole  # to 190 s, when it was last heard of
+    assert "1\tRUNNING\ttrainer\t-\t2\t2\t1m 28s" in whole  # to 190 s, when it was last heard of
     assert [event.data["step"] for event in events if event.kind == "reported"] == [3, 1, 2]
     (listed,) = lookup.listing(url)
     assert (listed["counts"]["RUNNING"], listed["best"]["number"]) == (1, 0)
