@@ -84,6 +84,7 @@ class Brain:
         self._condemned: set[int] = set()
         self._strangers: set[int] = set()
         self._foreign = False
+        self._late: dict[int, tuple[dict[int, float], dict[str, Any]]] = {}
 
     # --- live ------------------------------------------------------------------------------
 
@@ -195,8 +196,7 @@ class Brain:
         elif infeasible and self._policy.name in LEARNS_CONSTRAINTS:
             told = TrialState.PRUNED
             self._storage.set_trial_system_attr(self._id(number), MEMORY_CONSTRAINT, 1.0)
-        steps = self._storage.get_trial(self._id(number)).last_step
-        self._study.tell(number, final, state=told)
+        steps = self._storage.end(number, told, final)
         self._ended[told] += 1
         self._open.discard(number)
         if told is not TrialState.FAIL:
@@ -238,6 +238,7 @@ class Brain:
                 self._replay_reported(number, event.data)
             elif event.kind == "finished":
                 self._replay_finished(number, event.data)
+        self._catch_up()
 
     def _seen_by_asks(self, events: Sequence[Event]) -> Iterator[Memory | None]:
         """Event by event, while they are replayed: the study that it was thought out on, if an older one.
@@ -249,6 +250,7 @@ class Brain:
         kept: dict[int, Memory] = {}
         for event in events:
             while ahead and ahead[0] < event.n:
+                self._catch_up()
                 kept[ahead.popleft()] = self._storage.snapshot()
             yield kept.pop(event.data.get("seen", 0), None) if event.kind == "asked" else None
 
@@ -258,6 +260,8 @@ class Brain:
         return bool(recorded) and [objective["metric"] for objective in recorded] != metrics
 
     def _replay_finished(self, number: int, data: Mapping[str, Any]) -> None:
+        if number in self._late:
+            self._storage.write(number, *self._late.pop(number))
         if not self._foreign:
             infeasible = data.get("reason") == "infeasible"
             self.tell(number, State(data["state"]), data.get("values"), infeasible)
@@ -273,8 +277,9 @@ class Brain:
         if self._policy.name == "cmaes" and any(key.endswith(":generation") for key in attrs):
             # CMA-ES keeps a pickled optimizer: computed again, never read from a database.
             sampler = make_sampler(self._policy, self._search.seed, number)
+            self._catch_up()
             memory = seen or self._storage.snapshot()
-            pickled = pickled_again(memory, sampler, attrs.get("fixed_params", {}))
+            pickled = pickled_again(memory, sampler, self._policy.name, attrs.get("fixed_params", {}))
         self._put(number, data, pickled)
 
     def _put(self, number: int, data: Mapping[str, Any], pickled: Mapping[str, Any]) -> None:
@@ -285,7 +290,7 @@ class Brain:
         raw = self._points.raw(data["params"])
         if raw is None:
             self._strangers.add(number)
-            self._study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL))
+            self._storage.put(optuna.trial.create_trial(state=TrialState.FAIL))
             return
         trial = optuna.trial.create_trial(
             state=TrialState.RUNNING,
@@ -293,18 +298,28 @@ class Brain:
             distributions={name: self._points.axes[name] for name in raw},
             system_attrs={**(data.get("trial_attrs") or {}), **pickled},
         )
-        self._study.add_trial(trial)
+        self._storage.put(trial)
         self._open.add(number)
         self._by_trainer[data["params"].get("trainer", "")] += 1
         if self._grid is not None:
             self._grid.tried(raw)
 
     def _replay_reported(self, number: int, data: Mapping[str, Any]) -> None:
-        self._record(number, data["step"], data["metrics"])
-        if number not in self._strangers:
-            self._set_attrs(number, data.get("trial_attrs") or {})
         if data.get("prune"):
             self._condemned.add(number)
+        if number not in self._open:
+            return
+        values, attrs = self._late.setdefault(number, ({}, {}))
+        attrs.update(data.get("trial_attrs") or {})
+        value = self._looked_at(data["metrics"])
+        if value is not None:
+            values.setdefault(data["step"], value)
+
+    def _catch_up(self) -> None:
+        """Into the study with what replayed trials reported, which nothing looks at before they end."""
+        for number, (values, attrs) in self._late.items():
+            self._storage.write(number, values, attrs)
+        self._late.clear()
 
     # --- where a point comes from ----------------------------------------------------------
 
@@ -337,16 +352,19 @@ class Brain:
 
     def _record(self, number: int, step: int, metrics: Mapping[str, float]) -> bool:
         """Stores the value that pruning looks at; False when there is none, or not the first one."""
-        value = metrics.get(self._search.objectives[0].metric)
-        if len(self._search.objectives) > 1 or number in self._strangers:
+        value = self._looked_at(metrics)
+        if value is None or number not in self._open:
             return False
-        if value is None or not math.isfinite(value):
+        if step in self._storage.get_trial(self._id(number)).intermediate_values:
             return False
-        trial = self._storage.get_trial(self._id(number))
-        if trial.state.is_finished() or step in trial.intermediate_values:
-            return False
-        self._storage.set_trial_intermediate_value(self._id(number), step, float(value))
+        self._storage.write(number, {step: value}, {})
         return True
+
+    def _looked_at(self, metrics: Mapping[str, float]) -> float | None:
+        value = metrics.get(self._search.objectives[0].metric)
+        if len(self._search.objectives) > 1 or value is None or not math.isfinite(value):
+            return None
+        return float(value)
 
     def _final(self, values: Sequence[float] | None) -> list[float] | None:
         final = [float(value) for value in values or ()]
@@ -358,7 +376,3 @@ class Brain:
 
     def _attrs(self, number: int) -> dict[str, Any]:
         return self._storage.get_trial(self._id(number)).system_attrs
-
-    def _set_attrs(self, number: int, attrs: Mapping[str, Any]) -> None:
-        for key, value in attrs.items():
-            self._storage.set_trial_system_attr(self._id(number), key, value)

@@ -34,6 +34,7 @@ app = typer.Typer(
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The search file.", show_default=False)]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The search's name.", show_default=False)]
+AllTrials = Annotated[bool, typer.Option("--all", help="Every trial, also where there are very many.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LedgerUrl = Annotated[
     str | None, typer.Option("--ledger", metavar="URL", help="A ledger other than the project's.")
@@ -216,16 +217,17 @@ def ls(ledger: LedgerUrl = None, as_json: Json = False) -> None:
 
 
 @_verb
-def show(name: Name, ledger: LedgerUrl = None, as_json: Json = False) -> None:
-    """Show a search: its state, its best trial, all trials."""
+def show(name: Name, ledger: LedgerUrl = None, all_trials: AllTrials = False, as_json: Json = False) -> None:
+    """Show a search: its state, its best trial, its trials."""
     from automl import lookup, results, tables
 
-    found = lookup.find(name, ledger)
-    shown = results.show(found.history, found.alive)
     if as_json:
-        _dump(shown)
+        found = lookup.find(name, ledger)
+        _dump(results.show(found.history, found.alive))
     else:
-        tables.search(shown)
+        found = lookup.overview(name, ledger)
+        whole = all_trials or not sys.stdout.isatty()
+        tables.search(results.show(found.history, found.alive), None if whole else tables.MOST_ROWS)
 
 
 @_verb

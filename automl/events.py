@@ -108,5 +108,4 @@ def iso(time_s: float | None) -> str | None:
     """UTC text of a time such as `2026-11-22T10:00:00.000Z`; None stays None."""
     if time_s is None:
         return None
-    moment = dt.datetime.fromtimestamp(time_s, dt.UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return dt.datetime.fromtimestamp(time_s, dt.UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -85,11 +86,32 @@ class Ledger:
         while True:
             with self._translated(), self._reader.begin() as db:
                 rows = db.execute(query.where(schema.events.c.n > after)).all()
-            for row in rows:
-                yield schema.event(row, tolerant)
+            yield from [schema.event(row, tolerant) for row in rows] if tolerant else schema.page(rows)
             if len(rows) < PAGE:
                 return
             after = rows[-1].n
+
+    def overview(self, name: str, steps: bool) -> list[Event]:
+        """What a summary of a search needs of its events, in order: all but reports and checkpoints.
+
+        Of a driver before the last one also what was heard last of it, whatever that was.
+
+        Args:
+            name: the search.
+            steps: with the last report of each trial that counted, too.
+
+        Raises:
+            NoSuchSearch: with the names that there are.
+        """
+        table, kind = schema.events.c, schema.events.c.kind
+        with self._translated(), self._reader.begin() as db:
+            mine = table.search_id == self._key(db, name)
+            wanted = kind.not_in(("reported", "checkpointed")) | table.n.in_(_last_heard(db, mine))
+            if steps:
+                counted = mine & (kind == "reported") & table.data.not_like('%"repeat":true%')
+                wanted |= table.n.in_(sa.select(sa.func.max(table.n)).where(counted).group_by(table.trial))
+            rows = db.execute(sa.select(schema.events).where(mine & wanted).order_by(table.n)).all()
+        return schema.page(rows)
 
     def last(self, name: str, kind: str) -> Event | None:
         """The last event of a kind, None where there is none."""
@@ -217,6 +239,16 @@ class Ledger:
 
     def _translated(self) -> Translated:
         return Translated(self.shown)
+
+
+def _last_heard(db: Connection, mine: sa.ColumnElement[bool]) -> list[int]:
+    """Positions: of each driver but the last one, the event with the latest time."""
+    n, time_s = schema.events.c.n, schema.events.c.time_s
+    opened = mine & (schema.events.c.kind == "opened")
+    begun = list(db.scalars(sa.select(n).where(opened).order_by(n)))
+    spans = [mine & (n >= first) & (n < after) for first, after in pairwise(begun)]
+    latest = [sa.select(n).where(span).order_by(time_s.desc(), n.desc()).limit(1) for span in spans]
+    return [found for query in latest for found in db.scalars(query)]
 
 
 def _unknown(name: str, known: Sequence[str], shown: str) -> Fault:

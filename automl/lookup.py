@@ -6,14 +6,16 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from automl import project, results, spool, storage
 from automl.errors import AutoMLError, Fault, InputError, LedgerAway, LedgerError
 from automl.events import Event, iso
+from automl.heap import still
 from automl.ledger import Ledger
 from automl.results import History
 from automl.urls import resolve_url
@@ -25,7 +27,7 @@ class Found:
 
     Args:
         name: its name.
-        events: all of them, in order.
+        events: in order; all of them, but for an overview.
         history: their fold.
         alive: whether a driver runs it now.
         root: the project's folder, where relative paths start.
@@ -88,15 +90,31 @@ def find(name: str, ledger: str | None = None) -> Found:
         return read(book, name)
 
 
-def read(book: Ledger, name: str) -> Found:
+def overview(name: str, ledger: str | None = None) -> Found:
+    """A search by name, as far as a table of its trials needs it: of its reports the last of each trial.
+
+    Raises:
+        NoSuchSearch: with the names that there are.
+        LedgerError: there is no such ledger, or it cannot be read.
+    """
+    with opened(ledger) as book:
+        return read(book, name, partial(book.overview, steps=True))
+
+
+def read(book: Ledger, name: str, events_of: Callable[[str], Iterable[Event]] | None = None) -> Found:
     """A search of an open ledger.
+
+    Args:
+        book: the ledger.
+        name: the search.
+        events_of: reads what is wanted of its events; None: all.
 
     Raises:
         NoSuchSearch: with the names that there are.
         LedgerError: its events cannot be read, or make no sense.
     """
-    with _sense(name):
-        events = tuple(book.events(name))
+    with _sense(name), still():
+        events = tuple((events_of or book.events)(name))
         return Found(name, events, History(name, events), book.driver_alive(name), project_root())
 
 
@@ -146,7 +164,7 @@ def listing(ledger: str | None = None) -> list[dict[str, Any]]:
 
 def _readable(book: Ledger, name: str) -> dict[str, Any]:
     try:
-        found = read(book, name)
+        found = read(book, name, partial(book.overview, steps=False))
         with _sense(name):
             return _listed(found)
     except LedgerAway:
@@ -164,11 +182,11 @@ def _readable(book: Ledger, name: str) -> dict[str, Any]:
 
 
 def _listed(found: Found) -> dict[str, Any]:
-    shown = results.show(found.history, found.alive)
+    shown = results.headline(found.history, found.alive)
     since_s = found.events[0].time_s if found.events else None
-    kept = {key: shown[key] for key in ("name", "state", "reason", "objectives", "counts", "best")}
+    del shown["schema"]
     age_s = None if since_s is None else round(max(0.0, time.time() - since_s), 3)
-    return {**kept, "created": iso(since_s), "age_s": age_s}
+    return {**shown, "created": iso(since_s), "age_s": age_s}
 
 
 def tracking_uri(given: str | None = None) -> str:
@@ -182,7 +200,7 @@ def tracking_uri(given: str | None = None) -> str:
 def _named_uri() -> str | None:
     with contextlib.suppress(AutoMLError), opened() as book:
         for name in reversed(book.searches()):
-            tracking = read(book, name).spec.get("tracking")
+            tracking = read(book, name, partial(book.overview, steps=False)).spec.get("tracking")
             uri = tracking.get("uri") if isinstance(tracking, dict) else None
             # The ledger keeps no passwords: such a URI has to come from the environment.
             return None if uri is None or "***" in uri else str(uri)

@@ -126,14 +126,16 @@ class History:
 
     def apply(self, event: Event) -> None:
         """Take in one event. Raises ValueError on a move that the table of states forbids."""
-        getattr(self, f"_{event.kind}")(event)
-        self.n = max(self.n, event.n)
+        getattr(self, "_" + event.kind)(event)
+        if event.n > self.n:
+            self.n = event.n
         if self.sessions:
             self._note_time(event)
 
     def _note_time(self, event: Event) -> None:
         session = self.sessions[-1]
-        session.last_s = max(session.last_s, event.time_s)
+        if event.time_s > session.last_s:
+            session.last_s = event.time_s
         alive_s = event.data.get("alive_s")
         if alive_s is not None:
             session.alive_s = max(session.alive_s or 0.0, alive_s)
@@ -283,7 +285,19 @@ def best_trials(trials: Iterable[Trial], directions: Sequence[str]) -> list[Tria
     ]
     if len(signs) == 1:
         return [min(scored, key=lambda pair: (pair[0][0], pair[1].number))[1]] if scored else []
-    return [trial for costs, trial in scored if not any(dominates(other, costs) for other, _ in scored)]
+    front = _front({tuple(costs) for costs, _ in scored})
+    return [trial for costs, trial in scored if tuple(costs) in front]
+
+
+def _front(points: Iterable[tuple[float, ...]]) -> set[tuple[float, ...]]:
+    """Those that none of the others dominates. In this order none is dominated by a later one."""
+    front: list[tuple[float, ...]] = []
+    for costs in sorted(points):
+        # With two objectives the last one found has the lowest second cost so far.
+        rivals = front[-1:] if len(costs) == 2 else front
+        if not any(dominates(other, costs) for other in rivals):
+            front.append(costs)
+    return set(front)
 
 
 def dominates(left: Sequence[float], right: Sequence[float]) -> bool:
@@ -313,6 +327,12 @@ def objective_value(reports: Sequence[Report], metric: str, direction: str, valu
 
 def show(history: History, driver_alive: bool) -> dict[str, Any]:
     """The documented shape of `automl show NAME --json`; NaN and infinity become null."""
+    trials = [_show_trial(trial) for trial in history.trials.values()]
+    return {**headline(history, driver_alive), "trials": trials}
+
+
+def headline(history: History, driver_alive: bool) -> dict[str, Any]:
+    """The same without the trials."""
     state, reason = history.state(driver_alive)
     objectives = objectives_of(history)
     front = best_trials(history.trials.values(), [o["direction"] for o in objectives])
@@ -325,7 +345,6 @@ def show(history: History, driver_alive: bool) -> dict[str, Any]:
         "objectives": [{"metric": o["metric"], "direction": o["direction"]} for o in objectives],
         "counts": {str(name): count for name, count in history.counts.items()},
         "best": bests if len(objectives) > 1 else (bests[0] if bests else None),
-        "trials": [_show_trial(trial) for trial in history.trials.values()],
     }
 
 

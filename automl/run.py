@@ -18,6 +18,7 @@ from automl import packing, project, spool, winner
 from automl.engines.base import Engine
 from automl.errors import ChangedSearch, Fault, InputError, LeaseLost, LedgerError
 from automl.events import Event, State
+from automl.heap import still
 from automl.host import Host
 from automl.ledger import Lease, Ledger
 from automl.nursery import Nursery
@@ -195,13 +196,14 @@ class _Driver:
         from automl.desk import Desk, Setting
 
         search = self._plan.search
-        events = list(self._lease.ledger.events(search.name))
-        self.history = History(search.name, events)
-        if not changed:
-            self._refuse_changes()
-        brain = Brain(search)
-        brain.replay(events)
-        del events
+        with still():
+            events = list(self._lease.ledger.events(search.name))
+            self.history = History(search.name, events)
+            if not changed:
+                self._refuse_changes()
+            brain = Brain(search)
+            brain.replay(events)
+            del events
         self._append(Event("opened", data={**self._opening(), "strangers": brain.strangers}))
         self._reclaim()
         self._turn_away(brain.strangers)

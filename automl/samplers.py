@@ -78,6 +78,8 @@ def resolve_sampler(search: Search) -> Policy:
     by groups of parameters that are active together (`group`), which keeps correlations inside
     each group; Optuna offers that for one objective.
 
+    Of a very long history TPE and the Gaussian process are shown a selection (thinning.py).
+
     Returns:
         a policy whose name is one of SAMPLERS but `auto`, with the arguments for Optuna's class.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +113,20 @@ def event(found: Any, tolerant: bool = False) -> Event:
             raise LedgerError(f"{what}. Restore a copy of it; automl fsck says what else is wrong") from None
         data = {"garbled": str(found.data)}
     return Event(found.kind, found.trial, found.attempt, data, found.time_s, found.n)
+
+
+def page(found: Sequence[Any]) -> list[Event]:
+    """Rows of the table as events: their data read as one JSON text, which is much faster than each alone."""
+    try:
+        data = json.loads(f"[{','.join(each.data for each in found)}]")
+    except ValueError:
+        data = []
+    if len(data) != len(found):
+        return [event(each) for each in found]  # which says what cannot be read
+    return [
+        Event(kind, trial, attempt, mine, time_s, n)
+        for (_, n, kind, trial, attempt, time_s, _), mine in zip(found, data, strict=True)
+    ]
 
 
 def holder(db: Connection, key: int, lock: bool = False) -> Holder | None:

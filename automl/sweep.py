@@ -114,13 +114,13 @@ class Sweep:
             return []
         pairs = zip(self._search.objectives, trial.values, strict=True)
         costs = [-value if objective.direction == "maximize" else value for objective, value in pairs]
-        among = sorted([*self._kept, _Kept(costs, trial.number, trial.weights)])
+        new = _Kept(costs, trial.number, trial.weights)
+        among = sorted([*self._kept, new])
         if len(costs) == 1:
             self._kept = among[: self._search.keep]
-        else:
-            self._kept = [
-                each for each in among if not any(dominates(other.costs, each.costs) for other in among)
-            ]
+        elif not any(dominates(other.costs, costs) for other in self._kept):
+            # What is kept is a front already: only the new one may push others out.
+            self._kept = [each for each in among if not dominates(costs, each.costs)]
         stay = {kept.number for kept in self._kept}
         return [each.weights for each in among if each.number not in stay]
 

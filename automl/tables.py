@@ -8,6 +8,8 @@ from typing import Any
 
 from automl.words import show as short
 
+# A person reads no longer table.
+MOST_ROWS = 60
 _LEFT = ("name", "state", "trainer", "error", "params", "best")
 
 
@@ -81,8 +83,13 @@ def searches(found: Sequence[Mapping[str, Any]]) -> None:
     tabulate(("name", "state", "trials", "best", "age"), rows)
 
 
-def search(shown: Mapping[str, Any]) -> None:
-    """One search, as `automl show` prints it."""
+def search(shown: Mapping[str, Any], most: int | None = None) -> None:
+    """One search, as `automl show` prints it.
+
+    Args:
+        shown: what `results.show` returned.
+        most: so many trials at most, the best and the newest; None: all.
+    """
     print(f"{shown['name']}: {shown['state']}" + (f" ({shown['reason']})" if shown["reason"] else ""))
     print(" ".join(f"{state} {count}" for state, count in shown["counts"].items()))
     for best in bests(shown):
@@ -100,10 +107,28 @@ def search(shown: Mapping[str, Any]) -> None:
             pairs(trial["params"]),
             trial["error"] or "",
         )
-        for trial in shown["trials"]
+        for trial in chosen(shown, most)
     ]
     print()
+    if len(rows) < len(shown["trials"]):
+        print(f"{len(rows)} of {len(shown['trials']):,} trials, the best and the newest. --all shows all")
     tabulate(("trial", "state", "trainer", "values", "step", "attempts", "time", "params", "error"), rows)
+
+
+def chosen(shown: Mapping[str, Any], most: int | None) -> list[Mapping[str, Any]]:
+    """The trials to show: if there are more than `most`, a quarter the best and the rest the newest."""
+    trials: list[Mapping[str, Any]] = shown["trials"]
+    if most is None or len(trials) <= most:
+        return trials
+    first, *_ = shown["objectives"]
+    valued = [trial for trial in trials if trial["values"]]
+    valued.sort(key=lambda trial: trial["values"][0], reverse=first["direction"] == "maximize")
+    front = {best["number"] for best in bests(shown)[: most // 4]}
+    best = [*(t for t in valued if t["number"] in front), *(t for t in valued if t["number"] not in front)]
+    kept = {trial["number"] for trial in best[: most // 4]}
+    newest = [trial["number"] for trial in trials if trial["number"] not in kept]
+    kept |= set(newest[len(kept) - most :])
+    return [trial for trial in trials if trial["number"] in kept]
 
 
 def bests(shown: Mapping[str, Any]) -> list[Mapping[str, Any]]:

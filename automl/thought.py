@@ -7,15 +7,18 @@ With brain.py, points.py and samplers.py the only door to Optuna.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 from automl.points import Points, plain
+from automl.thinning import MOST_TRIALS, shown
 
 # What Optuna pickled (CMA-ES keeps its optimizer so) has no place in a database.
 PICKLED = ":optimizer:"
@@ -55,6 +58,50 @@ class Memory(InMemoryStorage):
     Optuna never changes a trial that it stores, it puts another in its place; so a copy of the
     list is the study as it was.
     """
+
+    _shown: list[FrozenTrial] | None = None  # of the trials before `_since`; None: all of them
+    _since = 0
+
+    def narrow(self, shown: list[FrozenTrial]) -> None:
+        """From now on hide all trials but these, and those that are new."""
+        (info,) = self._studies.values()
+        self._shown, self._since = shown, len(info.trials)
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """Of the trials that are not hidden."""
+        if self._shown is None or states == (TrialState.WAITING,):
+            return super().get_all_trials(study_id, deepcopy, states)
+        found = self._shown + self._studies[study_id].trials[self._since :]
+        chosen = found if states is None else [trial for trial in found if trial.state in states]
+        return copy.deepcopy(chosen) if deepcopy else chosen
+
+    def put(self, trial: FrozenTrial) -> None:
+        """Append a trial as it is. Optuna's own way copies it, with all that trials could share."""
+        with self._lock:
+            ((key, info),) = self._studies.items()
+            trial.number = trial._trial_id = len(info.trials)
+            self._max_trial_id = trial._trial_id
+            self._trial_id_to_study_id_and_number[trial._trial_id] = (key, trial.number)
+            info.trials.append(trial)
+            info.param_distribution.update(trial.distributions)
+
+    def write(self, number: int, values: Mapping[int, float], attrs: Mapping[str, Any]) -> None:
+        """What a running trial reported, by step, and attributes of it, all at once."""
+        trial = copy.copy(self.get_trial(number))
+        trial.intermediate_values = {**trial.intermediate_values, **values}
+        trial.system_attrs = {**trial.system_attrs, **attrs}
+        self._set_trial(number, trial)
+
+    def end(self, number: int, state: TrialState, values: list[float] | None) -> int | None:
+        """End a trial as a study tells it, a PRUNED one with its last value; returns its last step."""
+        trial = self.get_trial(number)
+        step = trial.last_step
+        if state is TrialState.PRUNED and step is not None:
+            values = [trial.intermediate_values[step]]
+        self.set_trial_state_values(number, state, values)
+        return step
 
     def snapshot(self) -> Memory:
         """The studies as they are now; what happens to either is not seen by the other."""
@@ -102,7 +149,7 @@ class Thought:
         """The point to try; None when there is none left. Call it once."""
         if self.source is None:
             return None
-        study = self._study()
+        study = study_of(self.memory, self.sampler, self.name)
         known = self.memory.get_study_system_attrs(study._study_id)
         trial = opened(study, self.fixed)
         values = self.points.suggested(trial)
@@ -119,16 +166,17 @@ class Thought:
             pickled={key: value for key, value in written.items() if PICKLED in key},
         )
 
-    def _study(self) -> optuna.Study:
-        return study_of(self.memory, self.sampler)
 
-
-def study_of(memory: Memory, sampler: BaseSampler) -> optuna.Study:
-    """The one study of a memory, with a sampler of its own."""
-    (name,) = memory._study_name_to_id
-    return optuna.load_study(
-        study_name=name, storage=memory, sampler=sampler, pruner=optuna.pruners.NopPruner()
+def study_of(memory: Memory, sampler: BaseSampler, name: str) -> optuna.Study:
+    """The one study of a memory, with a sampler of its own, which is shown no more than it can take in."""
+    (known,) = memory._study_name_to_id
+    study = optuna.load_study(
+        study_name=known, storage=memory, sampler=sampler, pruner=optuna.pruners.NopPruner()
     )
+    if name in MOST_TRIALS:
+        signs = [-1.0 if direction is StudyDirection.MAXIMIZE else 1.0 for direction in study.directions]
+        memory.narrow(shown(name, study.get_trials(deepcopy=False), signs))
+    return study
 
 
 def opened(study: optuna.Study, fixed: Mapping[str, Any]) -> optuna.Trial:
@@ -138,15 +186,18 @@ def opened(study: optuna.Study, fixed: Mapping[str, Any]) -> optuna.Trial:
     return study.ask()
 
 
-def pickled_again(memory: Memory, sampler: BaseSampler, fixed: Mapping[str, Any]) -> dict[str, Any]:
+def pickled_again(
+    memory: Memory, sampler: BaseSampler, name: str, fixed: Mapping[str, Any]
+) -> dict[str, Any]:
     """What Optuna pickled when it was asked for the next trial of a memory, computed again.
 
     Args:
         memory: the study as it was then; used up.
         sampler: a fresh one, as it was then.
+        name: the sampler's.
         fixed: the parameters that were not the sampler's.
     """
-    trial = opened(study_of(memory, sampler), fixed)
+    trial = opened(study_of(memory, sampler, name), fixed)
     _ = trial.relative_params
     written = memory.get_trial(trial._trial_id).system_attrs
     return {key: value for key, value in written.items() if PICKLED in key}

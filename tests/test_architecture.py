@@ -18,7 +18,7 @@ PACKAGE = ROOT / "automl"
 # Imports go down, or stay on their floor. A new room chooses its floor here.
 FLOORS: list[tuple[str, ...]] = [
     ("errors",),
-    ("words", "urls", "yamltext", "values", "space", "events", "causes"),
+    ("words", "urls", "yamltext", "values", "space", "events", "causes", "heap"),
     (
         "policies",
         "plain",
@@ -74,6 +74,7 @@ FLOORS: list[tuple[str, ...]] = [
         "samplers",
         "startup",
         "points",
+        "thinning",
         "thought",
         "brain",
         "process",
@@ -147,7 +148,7 @@ SHARED = ("trackers.picture", "trackers.flavors", "frameworks.torch_memory")
 
 DOORS: dict[str, tuple[str, ...]] = {
     "ray": ("engines.ray_tune", "engines.ray_actors"),
-    "optuna": ("brain", "thought", "points", "samplers", "trackers.optuna_rdb"),
+    "optuna": ("brain", "thought", "points", "samplers", "thinning", "trackers.optuna_rdb"),
     "mlflow": ("trackers.*",),
     "torch": ("frameworks.*", "export.*"),
     "pytorch_lightning": ("frameworks.*", "export.*"),

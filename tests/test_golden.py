@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from automl import lookup, tables
 from automl.brain import Brain
 from automl.cli import app
 from automl.errors import LedgerError
@@ -72,6 +73,18 @@ def test_a_golden_ledger_says_what_it_said_when_it_was_written(golden: Golden) -
     shown = CliRunner().invoke(app, ["show", golden.name, "--json"], catch_exceptions=False)
     assert shown.exit_code == 0
     assert _known(golden.facts["show"], json.loads(shown.stdout)) == golden.facts["show"]
+
+
+@pytest.mark.parametrize("golden", GOLDEN, indirect=True)
+def test_a_golden_ledger_is_shown_in_words_from_a_part_of_its_events(
+    golden: Golden, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = []
+    for find in (lookup.find, lookup.overview):
+        found = find(golden.name)
+        tables.search(show(found.history, found.alive))
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
 
 
 def _known(before: Any, now: Any) -> Any:

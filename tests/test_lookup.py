@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 
-from automl import lookup, tables
+from automl import lookup, results, tables
 from automl.errors import LedgerError, NoSuchSearch
 from automl.events import Event
 from automl.ledger import Ledger
@@ -73,3 +75,78 @@ def test_a_ledger_of_a_newer_version_is_refused_by_readers_with_both_versions(th
     for read in (lambda: lookup.listing(three), lambda: lookup.find("first", three)):
         with pytest.raises(LedgerError, match=r"schema 99, this automl knows up to 1\. Install a newer"):
             read()
+
+
+def asked(number: int) -> Event:
+    return Event("asked", number, data={**ASKED, "params": {"x": number / 10}})
+
+
+def reported(number: int, attempt: int, step: int, repeat: bool = False, time_s: float = 0.0) -> Event:
+    data = {"step": step, "metrics": {"loss": 1 / step}, "prune": False, "repeat": repeat}
+    return Event("reported", number, attempt, data, time_s)
+
+
+def finished(number: int) -> list[Event]:
+    over = {"state": "COMPLETE", "values": [number / 10], "step": 3}
+    return [Event("ended", number, 1, {"outcome": "complete"}), Event("finished", number, data=over)]
+
+
+SPEC = {"objective": {"metric": "loss", "direction": "minimize"}}
+LIVES = [
+    # A driver that died; what it heard last was not the last it wrote: its clock was set back.
+    Event("opened", data={"spec": SPEC}, time_s=100.0),
+    asked(0),
+    asked(1),
+    Event("started", 0, 1, {"node": "a"}, 101.0),
+    Event("started", 1, 1, {"node": "a"}, 102.0),
+    *[reported(0, 1, step, time_s=103.0) for step in (1, 2, 3)],
+    reported(1, 1, 1, time_s=190.0),
+    reported(1, 1, 2, time_s=110.0),
+    Event("checkpointed", 1, 1, {"step": 1, "path": "there"}, 120.0),
+    *finished(0),
+    # The next one gives its trial back, and repeats a step of it.
+    Event("opened", data={"spec": SPEC}, time_s=1000.0),
+    Event("ended", 1, 1, {"outcome": "lost", "error": "its driver died", "again": True}, 1001.0),
+    Event("started", 1, 2, {"node": "b"}, 1002.0),
+    reported(1, 2, 2, repeat=True),
+    asked(2),
+]
+
+
+def timed(events: Sequence[Event]) -> list[Event]:
+    """Those without a time right after the one before."""
+    last_s = 0.0
+    return [replace(event, time_s=(last_s := event.time_s or last_s)) for event in events]
+
+
+def printed(found: lookup.Found, capsys: pytest.CaptureFixture[str]) -> str:
+    tables.search(results.show(found.history, found.alive))
+    return capsys.readouterr().out
+
+
+def test_an_overview_prints_what_all_events_say(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(Ledger(url)) as ledger:
+        with ledger.lease("lives") as lease:
+            lease.append(timed(LIVES))
+        events = ledger.overview("lives", steps=True)
+    whole = printed(lookup.find("lives", url), capsys)
+    assert printed(lookup.overview("lives", url), capsys) == whole
+    assert "1\tRUNNING\ttrainer\t-\t2\t2\t1m 28s" in whole  # to 190 s, when it was last heard of
+    assert [event.data["step"] for event in events if event.kind == "reported"] == [3, 1, 2]
+    (listed,) = lookup.listing(url)
+    assert (listed["counts"]["RUNNING"], listed["best"]["number"]) == (1, 0)
+
+
+def test_a_list_of_searches_reads_no_report(url: str) -> None:
+    with closing(Ledger(url)) as ledger:
+        with ledger.lease("lives") as lease:
+            lease.append(LIVES[:-5])
+        assert not [e for e in ledger.overview("lives", steps=False) if e.kind == "reported"]
+
+
+def test_a_long_table_has_the_best_and_the_newest() -> None:
+    trials = [{"number": n, "values": [abs(n - 50.0)]} for n in range(200)]
+    shown = {"objectives": [{"direction": "minimize"}], "trials": trials, "best": {"number": 50}}
+    chosen = [trial["number"] for trial in tables.chosen(shown, 40)]
+    assert chosen == [*range(45, 55), *range(170, 200)] or chosen == [*range(46, 56), *range(170, 200)]
+    assert tables.chosen(shown, None) == tables.chosen(shown, 200) == trials

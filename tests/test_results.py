@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automl.events import Event, State
-from automl.results import History, Report, Trial, best_trials, objective_value, show
+from automl.results import History, Report, Trial, best_trials, dominates, objective_value, show
 
 T0 = 1795341600.0  # 2026-11-22T10:00:00Z
 SPEC = {"objective": {"metric": "acc", "direction": "maximize", "value": "last"}}
@@ -178,6 +179,15 @@ def test_only_complete_trials_can_be_best() -> None:
     assert best_trials(others, ["maximize"]) == []
     assert best_trials([], ["maximize", "minimize"]) == []
     assert numbers(best_trials([*others, trial_of(9, 0.0)], ["maximize"])) == [9]
+
+
+@pytest.mark.parametrize("objectives", [2, 3])
+def test_a_front_is_what_a_comparison_of_all_with_all_finds(objectives: int) -> None:
+    dice = random.Random(objectives)
+    trials = [trial_of(n, *(float(dice.randrange(12)) for _ in range(objectives))) for n in range(300)]
+    values = {trial.number: trial.values or [] for trial in trials}
+    slowly = [n for n, mine in values.items() if not any(dominates(v, mine) for v in values.values())]
+    assert numbers(best_trials(trials, ["minimize"] * objectives)) == slowly
 
 
 def test_a_pareto_front_has_all_that_no_other_beats() -> None:
