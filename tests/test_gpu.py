@@ -218,7 +218,7 @@ def test_the_first_trial_is_measured_and_a_resumed_search_packs_the_same(office:
     assert take(desk).resources["gpus"] == 1
     report(desk, first)
     end(desk, first, **FACTS)
-    assert take(desk).resources == {"cpus": 1, "gpus": 0.25}
+    assert take(desk).resources == {"cpus": 1, "gpus": 0.25, "ranks": 1}
     desk = office.reopen(AUTO)
     assert {take(desk).resources["gpus"] for _ in range(3)} == {0.25}
 
