@@ -6,13 +6,11 @@ an engine pulls tasks from it, and whoever wants to watch gets the events.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from automl import retries
@@ -23,25 +21,17 @@ from automl.goals import Goals
 from automl.ledger import Lease
 from automl.packing import Shares
 from automl.results import History, Trial, objective_value
-from automl.search import Objective, Search
+from automl.search import Search
 from automl.sweep import Sweep, swept
+from automl.tasks import Setting as Setting
+from automl.tasks import Tasks
+from automl.tasks import trial_seed as trial_seed
 from automl.thinker import Thinker
 
 # Facts that say how long their driver has been alive: budget.time and the length of attempts.
 _TIMED = ("started", "reported", "ended")
 
 Watch = Callable[[Event], None]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What every task of a run shares: where things are, which arguments each trainer takes, a name."""
-
-    root: str
-    storage: str
-    takes: Mapping[str, Any] | None = None
-    gpus: bool = False  # whether the engine has any, which `gpus: auto` asks
-    run: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
 
 @dataclass(frozen=True)
@@ -79,6 +69,7 @@ class Desk:
         self.cpus = search.resources.cpus
         self._shares = Shares(search.resources.gpus, setting.gpus, history.trials.values())
         self._brain, self._lease, self._setting = brain, lease, setting
+        self._tasks = Tasks(search, setting)
         self._slots, self._watch = slots, watch
         self._running: dict[int, int] = {}
         self._waiting = deque(sorted(t.number for t in history.of_state(State.WAITING)))
@@ -242,35 +233,8 @@ class Desk:
             self._think(number)
 
     def _task(self, trial: Trial) -> Task:
-        name, arguments = self.search.arguments(trial.params, self._setting.takes)
-        trainer = self.search.trainers[name]
-        best, best_step = _best_so_far(trial, self.search.objectives[0])
-        return Task(
-            search=self.search.name,
-            trial=trial.number,
-            attempt=self._running[trial.number],
-            seed=trial_seed(self.search.seed, trial.number),
-            trainer=name,
-            framework=trainer.framework,
-            model=trainer.model,
-            data=trainer.data,
-            arguments=arguments,
-            objectives=tuple(_objective(o) for o in self.search.objectives),
-            resources={**self.search.resources.given(trainer.framework), "gpus": self._shares.of(trial)},
-            root=self._setting.root,
-            storage=self._setting.storage,
-            checkpoint=trial.checkpoint,
-            step=trial.checkpoint_step if trial.checkpoint else 0,
-            reported=max(trial.steps, default=0),
-            best=best,
-            best_step=best_step,
-            floor=self._sweep.floor,
-            silence_s=self.search.timeout.silence_s,
-            trial_s=self.search.timeout.trial_s,
-            micro=trial.micro,
-            run=self._setting.run,
-            avoid=self._nodes.avoid(time.time()),
-        )
+        gpus, nodes = self._shares.of(trial), self._nodes.avoid(time.time())
+        return self._tasks.of(trial, self._running[trial.number], gpus, self._sweep.floor, nodes)
 
     # --- reports ---------------------------------------------------------------------------
 
@@ -420,25 +384,8 @@ class Desk:
             raise KeyboardInterrupt
 
 
-def trial_seed(seed: int, number: int) -> int:
-    """The seed of a trial, from the search's seed and the trial's number; 31 bits."""
-    digest = hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "big") >> 1
-
-
 def _over(task: Task, outcome: str, **data: Any) -> Event:
     return Event("ended", task.trial, task.attempt, {"outcome": outcome, **data})
-
-
-def _objective(objective: Any) -> dict[str, Any]:
-    return {"metric": objective.metric, "direction": objective.direction, "value": objective.value}
-
-
-def _best_so_far(trial: Trial, objective: Objective) -> tuple[float | None, int]:
-    try:
-        return objective_value(trial.reports, objective.metric, objective.direction, "best")
-    except LookupError:
-        return None, 0
 
 
 def _never_reported(metric: str, trial: Trial) -> str:

@@ -292,3 +292,17 @@ def test_ctrl_c_while_the_winner_is_packed_leaves_an_ended_search(root: Path) ->
     assert states(again) == states(outcome)
     assert Path(again.history.published["path"]).is_dir()  # type: ignore[index]
     assert show(again.history, driver_alive=False)["best"]["model"] == again.history.published["path"]  # type: ignore[index]
+
+
+def test_the_process_that_hears_trials_has_neither_mlflow_nor_a_framework_in_it(root: Path) -> None:  # noqa: F811
+    program = f"""
+import sys, automl
+search = automl.load("{root}/search_spaces/quadratic.yaml", ["tracking={{}}", "budget.trials=3"])
+print(automl.run(search, engine="local").exit_code, file=sys.stderr)
+heavy = ("mlflow", "torch", "tensorflow", "keras", "pytorch_lightning")
+print([name for name in heavy if name in sys.modules])
+"""
+    env = {**os.environ, "PYTHONPATH": str(HERE)}
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, env=env, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+    assert (root / "mlflow.db").exists()
