@@ -68,8 +68,8 @@ def resolve_sampler(search: Search) -> Policy:
 
     `auto` is TPE, but for one case: few trials that are long. On LCBench (normalised regret x100,
     FACTS.md) the Gaussian process had 3.4 after 25 trials and 2.2 after 50, TPE 8.0 and 5.3; at 10
-    both were still starting up (13.4 and 15.0). But a GP ask takes 1.5 to 2.3 s in the driver's
-    loop, in which no report is answered, so it pays only where a trial takes minutes. How long a
+    both were still starting up (13.4 and 15.0). But a GP ask takes 1.5 to 2.3 s, in
+    which a slot stands idle, so it pays only where a trial takes minutes. How long a
     trial takes is not known before it runs; that each one is given a whole GPU is the hint that is
     taken. So GP needs: 11 to 50 trials, a GPU per trial, one objective, one trainer, and at most 10
     parameters without conditions, of which at most one in four is a choice.

@@ -14,6 +14,7 @@ import datetime as dt
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -38,17 +39,23 @@ class Part:
     """One benchmark.
 
     Args:
-        name: of the script, without `.py`, and of the section.
+        name: of the section, and of the script, without `.py`, as far as the first dash.
         title: the section's heading.
         quick: the options of its small version.
+        options: those that it always has.
     """
 
     name: str
     title: str
     quick: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
-    def command(self, quick: bool) -> list[str]:
-        return [f"benchmarks/{self.name}.py", *(self.quick if quick else ())]
+    @property
+    def script(self) -> str:
+        return f"{self.name.partition('-')[0]}.py"
+
+    def command(self, quick: bool, more: Sequence[str] = ()) -> list[str]:
+        return [f"benchmarks/{self.script}", *self.options, *(self.quick if quick else ()), *more]
 
 
 PARTS = (
@@ -56,7 +63,17 @@ PARTS = (
     Part("start", "From the command to the first step", ("--repeats", "1")),
     Part("scale", "The driver alone, up to 10,000 trials", ("--trials", "200", "--repeats", "1")),
     Part("data", "One data set, several workers", ("--bytes", "50000000")),
-    Part("peers", "Side by side", ("--trials", "4", "--repeats", "1")),
+    Part("thinning", "What a sampler loses by a selection", ("--trials", "650", "--seeds", "1")),
+    *(
+        Part(
+            f"peers-{workload}-{framework}",
+            f"Side by side, {workload} trials, {framework.capitalize()}",
+            ("--trials", "4", "--repeats", "1"),
+            ("--workload", workload, "--framework", framework),
+        )
+        for workload in ("short", "medium")
+        for framework in ("lightning", "keras")
+    ),
 )
 
 
@@ -64,22 +81,22 @@ class Unable(Exception):
     """A benchmark gave no results; the text says why."""
 
 
-def measure(part: Part, quick: bool, folder: Path = HERE) -> str:
-    """The section of a benchmark, which is run now.
+def measure(part: Part, quick: bool, folder: Path = HERE, more: Sequence[str] = ()) -> str:
+    """The section of a benchmark, which is run now, with more options perhaps.
 
     Raises:
         Unable: its script is not there, failed, or printed nothing.
     """
-    script = folder / f"{part.name}.py"
+    script = folder / part.script
     if not script.exists():
-        raise Unable(f"benchmarks/{part.name}.py is not there (yet)")
-    command = part.command(quick)
+        raise Unable(f"benchmarks/{part.script} is not there (yet)")
+    command = part.command(quick, more)
     begun = dt.datetime.now(dt.UTC)
     done = subprocess.run(
         [sys.executable, str(script), *command[1:]], stdout=subprocess.PIPE, text=True, check=False
     )
     if done.returncode or not done.stdout.strip():
-        raise Unable(f"benchmarks/{part.name}.py exited with {done.returncode} (its messages are above)")
+        raise Unable(f"benchmarks/{part.script} exited with {done.returncode} (its messages are above)")
     took_s = (dt.datetime.now(dt.UTC) - begun).total_seconds()
     when = f"{begun:%Y-%m-%d}, in {took_s / 60:.0f} min, by `python {' '.join(command)}`"
     return f"## {part.title}\n\n{when}, on {machine()}.\n\n{done.stdout.strip()}"
@@ -117,7 +134,7 @@ def sections_of(page: str) -> dict[str, str]:
     return {name: text.strip() for name, text in re.findall(_MARKED, page, re.DOTALL)}
 
 
-_MARKED = r"<!-- begin (\w+) -->\n(.*?)\n<!-- end \1 -->"
+_MARKED = r"<!-- begin ([\w-]+) -->\n(.*?)\n<!-- end \1 -->"
 
 
 def page_of(sections: Mapping[str, str]) -> str:
@@ -145,17 +162,23 @@ def main(given: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     several = {"action": "append", "default": []}
-    parser.add_argument("--only", choices=names, help="several times for several", **several)
+    parser.add_argument(
+        "--only",
+        choices=[*names, "peers"],
+        help="several times for several; peers for all of them",
+        **several,
+    )
+    parser.add_argument("--options", default="", help="more options for each script that is run")
     parser.add_argument("--quick", action="store_true", help="small versions, printed and not kept")
     parser.add_argument("--output", type=Path, help="another file than benchmarks/RESULTS.md")
     chosen = parser.parse_args(given)
     unable = False
     for part in PARTS:
-        if chosen.only and part.name not in chosen.only:
+        if chosen.only and not {part.name, part.script.removesuffix(".py")} & set(chosen.only):
             continue
         print(f"--- {part.name}", file=sys.stderr, flush=True)
         try:
-            section = measure(part, chosen.quick)
+            section = measure(part, chosen.quick, more=shlex.split(chosen.options))
         except Unable as error:
             unable = True
             print(f"{part.name}: no results: {error}", file=sys.stderr, flush=True)

@@ -56,16 +56,25 @@ def test_a_section_says_on_what_and_by_which_command_it_was_measured(tmp_path: P
 
 
 def test_the_small_version_is_asked_for_by_the_scripts_own_options(tmp_path: Path) -> None:
-    part = script(tmp_path, "peers", "import sys; print(sys.argv[1:])")
-    assert "['--trials', '4', '--repeats', '1']" in compose.measure(part, quick=True, folder=tmp_path)
+    part = script(tmp_path, "scale", "import sys; print(sys.argv[1:])")
+    assert "['--trials', '200', '--repeats', '1']" in compose.measure(part, quick=True, folder=tmp_path)
     assert "[]" in compose.measure(part, quick=False, folder=tmp_path)
+    assert "['--repeats', '9']" in compose.measure(part, False, tmp_path, ["--repeats", "9"])
+
+
+def test_a_script_may_have_several_sections_each_with_options_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "peers.py").write_text("import sys; print(sys.argv[1:])")
+    parts = [part for part in compose.PARTS if part.script == "peers.py"]
+    shown = {compose.measure(part, False, tmp_path).splitlines()[-1] for part in parts}
+    assert "['--workload', 'medium', '--framework', 'keras']" in shown
+    assert len(shown) == len(parts) == 4
 
 
 def test_a_section_is_replaced_alone_and_in_its_place(tmp_path: Path) -> None:
     page = tmp_path / "RESULTS.md"
-    for name, text in [("peers", "## Old\n\n| 1 |"), ("turnround", "## Other"), ("peers", "## New\n\n| 2 |")]:
+    for name, text in [("scale", "## Old\n\n| 1 |"), ("turnround", "## Other"), ("scale", "## New\n\n| 2 |")]:
         compose.replace_section(page, name, text)
-    assert compose.sections_of(page.read_text()) == {"turnround": "## Other", "peers": "## New\n\n| 2 |"}
+    assert compose.sections_of(page.read_text()) == {"turnround": "## Other", "scale": "## New\n\n| 2 |"}
     assert page.read_text().index("## Other") < page.read_text().index("## New")
     assert page.read_text().startswith("# ")
 
@@ -85,14 +94,16 @@ def test_one_that_fails_leaves_its_section_and_lets_the_others_go_on(
     page = tmp_path / "RESULTS.md"
     compose.replace_section(page, "start", "## Kept")
 
-    def measured(part: Any, quick: bool) -> str:
+    def measured(part: Any, quick: bool, more: Any) -> str:
         if part.name == "start":
             raise compose.Unable("it is broken")
         return f"## {part.name}"
 
     monkeypatch.setattr(compose, "measure", measured)
     assert compose.main(["--only", "start", "--only", "peers", "--output", str(page)]) == 1
-    assert compose.sections_of(page.read_text()) == {"start": "## Kept", "peers": "## peers"}
+    found = compose.sections_of(page.read_text())
+    assert found.pop("start") == "## Kept"
+    assert set(found) == {part.name for part in compose.PARTS if part.name.startswith("peers-")}
     assert "start: no results: it is broken" in capsys.readouterr().err
 
 
