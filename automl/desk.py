@@ -53,6 +53,7 @@ class Desk:
         setting: see there.
         slots: asked for how many attempts may run at once.
         watch: told every event after it was appended.
+        foresee: told once when nothing is left to begin, with False, and once when all has ended, with True.
     """
 
     def __init__(
@@ -64,13 +65,15 @@ class Desk:
         setting: Setting,
         slots: Callable[[], int],
         watch: Watch,
+        foresee: Callable[[bool], None] = lambda over: None,
     ) -> None:
         self.search, self.history = search, history
         self.cpus = search.resources.cpus
         self._shares = Shares(search.resources.gpus, setting.gpus, history.trials.values())
         self._brain, self._lease, self._setting = brain, lease, setting
         self._tasks = Tasks(search, setting)
-        self._slots, self._watch = slots, watch
+        self._slots, self._watch, self._foresee = slots, watch, foresee
+        self._foreseen: set[bool] = set()
         self._running: dict[int, int] = {}
         self._waiting = deque(sorted(t.number for t in history.of_state(State.WAITING)))
         self._exhausted = False
@@ -162,6 +165,16 @@ class Desk:
         limit_s = self.search.budget.time_s
         if limit_s is not None and self.alive_s >= limit_s:
             self.stop("ENDED", "budget.time")
+        self._look_to_the_end()
+
+    def _look_to_the_end(self) -> None:
+        over = self.done
+        nearly = over or self.stopping or (not self._room() and not self._waiting)
+        if over:
+            self.ending = self.ending or self._by_itself()  # a signal that comes later stops nothing
+        if nearly and over not in self._foreseen:
+            self._foreseen.add(over)
+            self._foresee(over)
 
     def stop(self, state: str, reason: str) -> None:
         """Have running attempts leave after a checkpoint; the first reason counts."""
@@ -181,9 +194,11 @@ class Desk:
             self._end(number, attempt, {"outcome": "stopped", "error": "cut off", "again": True})
         self._sweep.finish()
         self._thinker.close()
-        if self.ending is None:
-            self.ending = Ending("ENDED", "space" if self._exhausted else "budget.trials")
+        self.ending = self.ending or self._by_itself()
         return self.ending
+
+    def _by_itself(self) -> Ending:
+        return Ending("ENDED", "space" if self._exhausted else "budget.trials")
 
     def sweep_late(self) -> None:
         """After the end: remove what had to stay while the ledger was away."""

@@ -209,7 +209,10 @@ class _Driver:
         self._turn_away(brain.strangers)
         self._follow()
         setting = Setting(str(self._plan.root), self._plan.storage, self._takes, self._gpus)
-        self._desk = Desk(search, brain, self.history, self._lease, setting, self._slots, self._seen)
+        self._packing = winner.Packing(self._plan, self._takes, self._view.say)
+        self._desk = Desk(
+            search, brain, self.history, self._lease, setting, self._slots, self._seen, self._pack_ahead
+        )
         if note := gpus_note(search, self._engine):
             self._view.say(note)
         self._view.begin(self._plan, self.history, self._slots())
@@ -221,6 +224,7 @@ class _Driver:
             self._abandon()
             raise
         finally:
+            self._packing.close()
             if self._follower:
                 self._follower.close()
             self._view.end()
@@ -381,12 +385,22 @@ class _Driver:
 
     # --- closing ---------------------------------------------------------------------------
 
+    def _pack_ahead(self, over: bool) -> None:
+        """While the last trials train, start what will pack the winner; while the engine ends, pack it."""
+        best = winner.unpublished(self._plan, self.history) if self._signal is None else None
+        if best is None:
+            return
+        if over:
+            self._packing.begin(best)
+        else:
+            self._packing.prepare(best)
+
     def _publish(self) -> None:
         """Have the winner built and verified; without one, or twice, nothing is done."""
         self._lease.check()
         best = winner.unpublished(self._plan, self.history)
         if best is not None:
-            facts = winner.packed(self._plan, self._takes, best, self._view.say)
+            facts = self._packing.result(best)
             self._append(Event("published", best.number, None, facts))
 
     def _settle(self) -> None:

@@ -40,6 +40,12 @@ TRAINERS = {
         "trainers.stopwatch_lightning:Data",
         {"max_epochs": 4},
     ),
+    "keras": Trainer(
+        "keras",
+        "trainers.stopwatch_keras:net",
+        "trainers.stopwatch_keras:data",
+        {"epochs": 4, "batch_size": 16},
+    ),
 }
 SLOW_TRIALS = 8
 FAST_TRIALS = 60
@@ -57,7 +63,7 @@ def turnround(engine: str, framework: str) -> Facts:
     constants = {"model.origin": float(int(time.time()))}
     search = Search(
         name=f"{engine}-{framework}",
-        objective=Objective("loss", "minimize"),
+        objective=Objective("val_loss" if framework == "keras" else "loss", "minimize"),
         trainer=TRAINERS[framework],
         space={"model.x": Float(0.0, 1.0), **constants},
         start_with=[{"model.x": 1.0}] * SLOW_TRIALS,
@@ -82,7 +88,12 @@ def by_worker(history: History) -> list[list[Mapping[str, float]]]:
         assert trial.state == "COMPLETE" and len(trial.attempts) == 1, (trial.state, trial.error)
         found.setdefault((trial.attempts[0].node, trial.attempts[0].pid), []).append(trial)
     slots = [sorted(trials, key=lambda trial: trial.attempts[0].started_s) for trials in found.values()]
-    return [[trial.reports[-1].metrics for trial in slot] for slot in slots]
+    return [[stopwatch(trial) for trial in slot] for slot in slots]
+
+
+def stopwatch(trial: Trial) -> Mapping[str, float]:
+    """What its stopwatch showed at the end; Keras puts `val_` before what comes from judging."""
+    return {name.removeprefix("val_"): value for name, value in trial.reports[-1].metrics.items()}
 
 
 def training_share(slots: Sequence[Sequence[Mapping[str, float]]]) -> float:
@@ -172,8 +183,10 @@ def simulate(engine: Simulated) -> Outcome:
 PARTS: dict[str, Callable[[], Facts]] = {
     "local-function": lambda: turnround("local", "function"),
     "local-lightning": lambda: turnround("local", "lightning"),
+    "local-keras": lambda: turnround("local", "keras"),
     "ray-function": lambda: turnround("ray", "function"),
     "ray-lightning": lambda: turnround("ray", "lightning"),
+    "ray-keras": lambda: turnround("ray", "keras"),
     "driver": driver,
 }
 
@@ -218,7 +231,7 @@ def table(measured: Mapping[str, Sequence[Facts]]) -> str:
 
 def machine() -> str:
     """What it was measured on."""
-    names = ("ray", "optuna", "pytorch-lightning", "torch")
+    names = ("ray", "optuna", "pytorch-lightning", "torch", "keras", "tensorflow")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in names)
     return f"{os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
 

@@ -19,6 +19,7 @@ from automl.host import Host
 from automl.nursery import Elsewhere, Nursery
 from automl.process import WorkerProcess
 from automl.run import run
+from tests.faults.kill import offspring
 from tests.test_engines import Watcher, a_search, engine, ray_cluster, root
 from tests.test_watch import PATIENCE_S, ROOT, a_task, drive
 
@@ -139,7 +140,7 @@ def test_nobody_is_given_what_is_not_there(nursery: Nursery, tmp_path: Path) -> 
 
 def test_those_that_nobody_took_end_with_the_nursery(nursery: Nursery) -> None:
     grow(nursery, 2)
-    mine = psutil.Process().children(recursive=True)
+    mine = [psutil.Process(pid) for pid in offspring(os.getpid(), "automl.worker")]
     assert len(mine) >= 2
     nursery.close()
     for each in mine:

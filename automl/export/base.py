@@ -67,30 +67,65 @@ class Package:
     note: str | None = None
 
 
-def publish(order: Order, timeout_s: float = 300.0) -> Package:
-    """Builds and verifies a model folder, in a child process.
+class Publisher:
+    """The publisher process. It may be started before it is known what to publish, and imports meanwhile.
 
     Args:
-        order: what to publish.
-        timeout_s: after so long the process is killed.
-
-    Raises:
-        WorkerError: it could not be built, or does not predict what the original does; one line.
+        framework: of the model.
+        root: the project's root.
     """
-    with folder("publish") as scratch:
-        environment = publisher_environment(order.framework, str(scratch))
-        with spawn("automl.export", environment, cwd=order.root) as process:
-            try:
-                said, _ = process.communicate(json.dumps(asdict(order)) + "\n", timeout_s)
-            except subprocess.TimeoutExpired:
-                raise WorkerError(f"publishing took longer than {timeout_s:g} s and was given up") from None
-            finally:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
-    answer = json.loads(said.splitlines()[-1]) if said.strip() else {}
-    if "path" in answer:
-        return Package(answer["path"], answer["format"], answer["seconds"], answer.get("note"))
-    raise WorkerError(answer.get("error") or f"the publisher ended with status {process.returncode}")
+
+    def __init__(self, framework: str, root: str) -> None:
+        self.framework = framework
+        self._stack = contextlib.ExitStack()
+        scratch = self._stack.enter_context(folder("publish"))
+        environment = publisher_environment(framework, str(scratch))
+        self._process = self._stack.enter_context(spawn("automl.export", environment, cwd=root))
+        self._stack.callback(self._kill)
+        self._say({"framework": framework})
+
+    def publish(self, order: Order, timeout_s: float = 300.0) -> Package:
+        """Builds and verifies a model folder. Once only.
+
+        Args:
+            order: what to publish.
+            timeout_s: after so long the process is killed.
+
+        Raises:
+            WorkerError: it could not be built, or does not predict what the original does; one line.
+        """
+        try:
+            said, _ = self._process.communicate(json.dumps(asdict(order)) + "\n", timeout_s)
+        except subprocess.TimeoutExpired:
+            raise WorkerError(f"publishing took longer than {timeout_s:g} s and was given up") from None
+        finally:
+            self._kill()
+        answer = json.loads(said.splitlines()[-1]) if said.strip() else {}
+        if "path" in answer:
+            return Package(answer["path"], answer["format"], answer["seconds"], answer.get("note"))
+        raise WorkerError(
+            answer.get("error") or f"the publisher ended with status {self._process.returncode}"
+        )
+
+    def close(self) -> None:
+        """End the process, whatever it does. May be called twice."""
+        self._stack.close()
+
+    def _say(self, message: Mapping[str, Any]) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def publish(order: Order, timeout_s: float = 300.0) -> Package:
+    """Builds and verifies a model folder, in a child process; see `Publisher`."""
+    with contextlib.closing(Publisher(order.framework, order.root)) as publisher:
+        return publisher.publish(order, timeout_s)
 
 
 def publisher_environment(framework: str, scratch: str) -> dict[str, str]:

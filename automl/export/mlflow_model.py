@@ -51,8 +51,8 @@ class Original:
     rough: bool = False
 
 
-def build(order: Order) -> dict[str, Any]:
-    """Builds and verifies the model folder.
+def build(order: Order, verifier: Verifier) -> dict[str, Any]:
+    """Builds the model folder and has it verified.
 
     Returns:
         `path`, `format`, `verified`, `seconds` and, where the first format failed, `note`.
@@ -63,19 +63,18 @@ def build(order: Order) -> dict[str, Any]:
     """
     begun_s = time.monotonic()
     sys.path.insert(0, order.root)
-    with Verifier(order.framework) as verifier:
-        original = ORIGINALS[order.framework](order)
-        expected = batches(original.example, original.predict, original.rough)
-        said: list[str] = []
-        for name, save in original.formats.items():
-            try:
-                _write(order, original, name, save, verifier, expected)
-            except Exception as error:
-                said.append(f"{name}: {one_line(error)}")
-                continue
-            seconds = round(time.monotonic() - begun_s, 3)
-            facts = {"path": order.out, "format": name, "verified": True, "seconds": seconds}
-            return {**facts, "note": said[0]} if said else facts
+    original = ORIGINALS[order.framework](order)
+    expected = batches(original.example, original.predict, original.rough)
+    said: list[str] = []
+    for name, save in original.formats.items():
+        try:
+            _write(order, original, name, save, verifier, expected)
+        except Exception as error:
+            said.append(f"{name}: {one_line(error)}")
+            continue
+        seconds = round(time.monotonic() - begun_s, 3)
+        facts = {"path": order.out, "format": name, "verified": True, "seconds": seconds}
+        return {**facts, "note": said[0]} if said else facts
     raise StorageError(f"no format of {order.model} can be published. {'; '.join(said)}")
 
 
