@@ -131,6 +131,11 @@ class Desk:
         return None
 
     @property
+    def ahead(self) -> int:
+        """As many as there are slots; but what a task takes may not be measured yet."""
+        return 1 if self.search.resources.gpus == "auto" else max(1, self._slots())
+
+    @property
     def thinking(self) -> bool:
         """Whether there would be a task, if it were known already what to try next."""
         return self._hungry and self._thinker.busy

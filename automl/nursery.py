@@ -62,8 +62,8 @@ class Nursery:
         """
         for framework in frameworks:
             ranks = self._ranks.get(framework, 1)
-            worker = WorkerProcess.spawn(framework, self._cpus, 0, "", self._root, self._place, ranks)
-            worker.send({"op": "warm", "addresses": list(addresses[framework])})
+            warm = addresses[framework]
+            worker = WorkerProcess.spawn(framework, self._cpus, 0, "", self._root, self._place, ranks, warm)
             with self._lock:
                 self._idle.append(worker)
 

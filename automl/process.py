@@ -166,6 +166,7 @@ class WorkerProcess:
         root: str,
         place: Path,
         ranks: int = 1,
+        warm: Sequence[str] = (),
     ) -> WorkerProcess:
         """Start one.
 
@@ -176,6 +177,8 @@ class WorkerProcess:
             root: the project's folder.
             place: where its own folder is made.
             ranks: in how many processes, or replicas, it trains.
+            warm: addresses of models and data that it imports at once, with its framework, before it is
+                told anything.
         """
         folder = Path(tempfile.mkdtemp(prefix="w-", dir=place))
         address = str(folder / "s")
@@ -183,6 +186,7 @@ class WorkerProcess:
         listener.bind(address)
         listener.listen(1)
         said = {"framework": framework, "cpus": cpus, "gpus": gpus, "ranks": ranks, "root": root}
+        said["warm"] = list(warm)
         threads = threads_each(cpus, framework, ranks)
         with (folder / "worker.log").open("ab") as log:
             process = subprocess.Popen(

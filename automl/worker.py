@@ -9,7 +9,6 @@ knows neither Ray nor MLflow. It dies with its host, and a guard above it ends w
 | `{"op": "answer", "answer": "go"}` | the answer to a report |
 | `{"op": "stop"}` | leave the running attempt after a checkpoint |
 | `{"op": "inspect", "trainers": {...}}` | answered by `inspected`: signatures as plain data |
-| `{"op": "warm", "addresses": [...]}` | import the framework and these, answer nothing |
 | `{"op": "quit"}` | end |
 """
 
@@ -122,8 +121,6 @@ class Worker:
                 return
             if said["op"] == "inspect":
                 self._link.send("inspected", trainers=self._inspect(said["trainers"]))
-            elif said["op"] == "warm":
-                self._warm(said["addresses"])
             elif said["op"] == "run":
                 self._run(Task(**said["task"]))
 
@@ -249,7 +246,7 @@ class Worker:
         with self._group.training(handle) as leader:
             return train(self.framework, leader, self._link.pulse)
 
-    def _warm(self, addresses: Sequence[str]) -> None:
+    def warm(self, addresses: Sequence[str]) -> None:
         """Import what will be needed. What fails is tried again, and told, by whoever needs it."""
         if self._group:
             self._group.say(op="warm", addresses=addresses)
@@ -306,6 +303,8 @@ def main() -> None:
         once.attend(link.pulse)
         worker = Worker(link, said)
         link.send("hello", pid=os.getpid())
+        if said["warm"]:
+            worker.warm(said["warm"])
         worker.serve()
     streams.mend()
     os._exit(0)  # a trainer's left-over threads must not keep the process

@@ -100,6 +100,10 @@ class Desk(Protocol):
 
     cpus: float  # what each trial takes; how much of a GPU, its task says
 
+    @property
+    def ahead(self) -> int:
+        """How many tasks may be taken before there is a place for them."""
+
     def next_task(self, fits: Callable[[Task], bool] = ...) -> Task | None:
         """An attempt to start now, or None (see `done` and `thinking` whether one may come yet).
 

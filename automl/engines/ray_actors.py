@@ -19,6 +19,7 @@ from ray import tune
 from ray.air.execution._internal import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.experimental import internal_kv
+from ray.tune import tune as tune_module
 from ray.tune.execution import tune_controller
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -183,16 +184,46 @@ class Actors(RayActorManager):
         super()._actor_task_failed(tracked_actor_task, exception)
 
 
+class Controller(tune_controller.TuneController):
+    """Tune's own, with two mends (2.60).
+
+    It gives a warm actor to a trial whose own is on its way, and ends that: where trials are shorter than
+    an actor's start, there would never be more than one. And it ends warm actors that no trial is there
+    for, although the next one is only being thought of.
+    """
+
+    pending = 1  # so many trials may wait for their actors at once
+
+    def update_max_pending_trials(self, max_pending_trials: int | None = None) -> None:
+        """Tune's own lets one wait, where a searcher is not its own."""
+        super().update_max_pending_trials(self.pending)
+
+    def _maybe_reuse_cached_actor(self, trial: Any) -> bool:
+        if trial in self._trial_to_actor and trial not in self._resetting_trials:
+            return False
+        return bool(super()._maybe_reuse_cached_actor(trial))
+
+    def _cleanup_cached_actors(self, force_all: bool = False) -> None:
+        if force_all or Actors.desk is None or not Actors.desk.thinking:
+            super()._cleanup_cached_actors(force_all)
+
+
 @contextlib.contextmanager
-def our_actors(desk: Desk) -> Iterator[None]:
-    """Tune makes its manager of actors from the name that its module has for it."""
-    before = tune_controller.RayActorManager
+def mended(desk: Desk, pending: int) -> Iterator[None]:
+    """Tune makes its parts from the names that its modules have for them.
+
+    Args:
+        desk: asked whether a point is being thought of.
+        pending: how many trials may wait for their actors at once.
+    """
+    before = tune_controller.RayActorManager, tune_module.TuneController
     tune_controller.RayActorManager = Actors  # type: ignore[misc]
-    Actors.desk = desk
+    tune_module.TuneController = Controller  # type: ignore[misc]
+    Actors.desk, Controller.pending = desk, pending
     try:
         yield
     finally:
-        tune_controller.RayActorManager = before  # type: ignore[misc]
+        tune_controller.RayActorManager, tune_module.TuneController = before  # type: ignore[misc]
         Actors.desk = None
 
 

@@ -15,7 +15,6 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from urllib.parse import urlsplit
 
 from automl import scratch
@@ -81,8 +80,6 @@ class RayTune(Engine):
             first = str(error).strip().splitlines()[0]
             raise InputError(_unreachable(self._address, first)) from error
         self._mine = True
-        if local:
-            _import_ahead()
 
     def foresee(self, cpus: float, gpus: float) -> int:
         """A local Ray takes this machine's CPUs; workers for GPUs are not started ahead."""
@@ -159,7 +156,7 @@ class RayTune(Engine):
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 ),
             )
-            with ours.our_actors(desk):
+            with ours.mended(desk, desk.ahead):
                 tuner.fit()
         if bridge.error:
             raise bridge.error
@@ -204,19 +201,6 @@ def _start_local() -> None:
         logging_level=logging.ERROR,
         object_store_memory=200 * 1024 * 1024,
     )
-
-
-def _import_ahead() -> None:
-    """Have Ray's first idle workers, which become the actors, import Tune while the trainers are checked."""
-    import ray
-
-    task = ray.remote(num_cpus=1)(_import_actors)
-    for _ in range(int(ray.cluster_resources().get("CPU", 0))):
-        task.remote()
-
-
-def _import_actors() -> None:
-    import_module("automl.engines.ray_actors")
 
 
 def _knock(address: str) -> None:
