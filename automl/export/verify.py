@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from automl import guard
+from automl import guard, machine
 from automl.errors import WorkerError
 from automl.trackers import flavors
 from automl.trackers.base import spawn
@@ -152,9 +152,11 @@ def main() -> None:
     guard.die_with_parent()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    machine.share(19)  # as its builder, until there is something to verify
     with hidden(NOT_YET):
         flavors.warm(MODULES[os.environ["AUTOML_VERIFY"]])
     for line in sys.stdin:
+        machine.share(0)
         asked = json.loads(line)
         try:
             with np.load(asked["expected"], allow_pickle=False) as arrays:

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 from urllib.parse import unquote, urlsplit
 
-from automl import scratch
+from automl import machine, scratch
 from automl.events import Event
 from automl.trackers.base import SUPERSEDED, Message, Plan, Superseded, Tracker
 from automl.urls import mask_url
@@ -217,6 +217,7 @@ def main() -> int:
     inbox = Inbox(sys.stdin)
     die_with_parent(inbox)
     os.nice(NICE)
+    machine.share(NICE)
     os.chdir(plan.root)
     with alone(plan):
         return Pursuit(plan, inbox, out).run()
