@@ -78,7 +78,7 @@ class Desk:
         self._waiting = deque(sorted(t.number for t in history.of_state(State.WAITING)))
         self._exhausted = False
         self._thinker = Thinker(brain.thought)
-        self._knew, self._hungry = history.n, False
+        self._knew, self.hungry = history.n, False
         self._reached: int | None = None
         self._before_s, self._begun_s = history.alive_s, time.monotonic()
         self._nodes = retries.Nodes(attempt for t in history.trials.values() for attempt in t.attempts)
@@ -114,7 +114,7 @@ class Desk:
 
     def next_task(self, fits: Callable[[Task], bool] = lambda task: True) -> Task | None:
         """An attempt to start now: one that waits first, else a new trial. One that does not fit waits."""
-        self._hungry = False
+        self.hungry = False
         if self.stopping or not self._room() or len(self._running) >= self._slots():
             return None
         number = self._waiting.popleft() if self._waiting else self._ask()
@@ -138,7 +138,7 @@ class Desk:
     @property
     def thinking(self) -> bool:
         """Whether there would be a task, if it were known already what to try next."""
-        return self._hungry and self._thinker.busy
+        return self.hungry and self._thinker.busy
 
     @property
     def bell(self) -> int:
@@ -231,7 +231,7 @@ class Desk:
         if self._thinker.number is None:
             self._think(number)
         if self._thinker.busy:
-            self._hungry = True
+            self.hungry = True
             return None
         asked = self._thinker.fetch()
         if asked is None:

@@ -117,6 +117,10 @@ class Desk(Protocol):
         """A slot is free, and what to try there is being thought of: ask again soon."""
 
     @property
+    def hungry(self) -> bool:
+        """The last call of `next_task` gave none because of that, be it known since then or not."""
+
+    @property
     def bell(self) -> int:
         """A file descriptor that is readable once that is known."""
 

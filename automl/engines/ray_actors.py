@@ -174,7 +174,7 @@ class Actors(RayActorManager):
 
     def next(self, timeout: float | None = None) -> bool:
         """Tune asks for a trial once in a turn; one that is being thought of shall not wait for the next."""
-        hungry = self.desk is not None and self.desk.thinking
+        hungry = self.desk is not None and self.desk.hungry
         return super().next(min(timeout or PEEK_S, PEEK_S) if hungry else timeout)
 
     def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
@@ -204,7 +204,7 @@ class Controller(tune_controller.TuneController):
         return bool(super()._maybe_reuse_cached_actor(trial))
 
     def _cleanup_cached_actors(self, force_all: bool = False) -> None:
-        if force_all or Actors.desk is None or not Actors.desk.thinking:
+        if force_all or Actors.desk is None or not Actors.desk.hungry:
             super()._cleanup_cached_actors(force_all)
 
 
