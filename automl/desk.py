@@ -141,6 +141,10 @@ class Desk:
         return self.hungry and self._thinker.busy
 
     @property
+    def more(self) -> bool:
+        return not self.stopping and self._room() and (bool(self._waiting) or not self._exhausted)
+
+    @property
     def bell(self) -> int:
         return self._thinker.bell
 

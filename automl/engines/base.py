@@ -121,6 +121,10 @@ class Desk(Protocol):
         """The last call of `next_task` gave none because of that, be it known since then or not."""
 
     @property
+    def more(self) -> bool:
+        """More tasks will come, as far as is known now."""
+
+    @property
     def bell(self) -> int:
         """A file descriptor that is readable once that is known."""
 

@@ -204,8 +204,16 @@ class Controller(tune_controller.TuneController):
         return bool(super()._maybe_reuse_cached_actor(trial))
 
     def _cleanup_cached_actors(self, force_all: bool = False) -> None:
-        if force_all or Actors.desk is None or not Actors.desk.hungry:
+        if force_all or self._pending_trials or Actors.desk is None or not Actors.desk.more:
             super()._cleanup_cached_actors(force_all)
+
+    def _maybe_cache_trial_actor(self, trial: Any) -> bool:
+        """Tune keeps no second actor, when two trials end at once and the next are not there yet."""
+        self._actor_cache.increase_max(trial.placement_group_factory)
+        try:
+            return bool(super()._maybe_cache_trial_actor(trial))
+        finally:
+            self._actor_cache.decrease_max(trial.placement_group_factory)
 
 
 @contextlib.contextmanager
