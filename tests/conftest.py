@@ -86,3 +86,13 @@ def url(request: pytest.FixtureRequest) -> str:
 def project(tmp_path: Path) -> Path:
     """A copy of tests/project that a test may write into."""
     return Path(shutil.copytree(PROJECT, tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the small project, and the current directory in it."""
+    place = tmp_path / "project"
+    shutil.copytree(PROJECT, place, ignore=shutil.ignore_patterns("__pycache__", "runs", "*.db*"))
+    monkeypatch.chdir(place)
+    monkeypatch.delenv("AUTOML_LEDGER", raising=False)
+    return place

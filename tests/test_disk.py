@@ -24,7 +24,7 @@ from automl.search import Resources, Search, Trainer
 from automl.specfile import load
 from automl.storage import TrialFolder, held, probe
 from automl.why import explain, lines
-from tests.test_engines import Watcher, a_search, root, states  # noqa: F401  a fixture
+from tests.test_engines import Watcher, a_search, states
 from tests.test_frameworks import CPUS, ROOT, SUBJECTS, Attempt, checkpoint_of, cut_off, runner
 
 SUMS, FITS = "trainers.keeps:sums", "trainers.keeps:fits_after"
@@ -209,7 +209,7 @@ def test_a_limit_on_the_size_of_files_is_told_as_one(tmp_path: Path) -> None:
 
 
 def test_a_search_says_in_its_ledger_which_checkpoint_it_really_went_on_from(
-    root: Path,  # noqa: F811
+    root: Path,
 ) -> None:
     def plan() -> Search:
         return a_search("quadratic", 1, trainer=Trainer("function", SUMS), resources=Resources(parallel=1))
@@ -244,7 +244,7 @@ def test_a_search_says_in_its_ledger_which_checkpoint_it_really_went_on_from(
 
 
 def test_weights_that_were_damaged_before_they_were_published_are_told_with_the_mend(
-    root: Path,  # noqa: F811
+    root: Path,
 ) -> None:
     said: list[str] = []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -59,16 +58,6 @@ def engine(request: pytest.FixtureRequest) -> str:
     if request.param == "ray":
         request.getfixturevalue("ray_cluster")
     return str(request.param)
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the small project, and the current directory in it."""
-    place = tmp_path / "project"
-    shutil.copytree(SOURCE, place, ignore=shutil.ignore_patterns("__pycache__", "runs", "*.db*"))
-    monkeypatch.chdir(place)
-    monkeypatch.delenv("AUTOML_LEDGER", raising=False)
-    return place
 
 
 def a_search(model: str = "quadratic", trials: int = 4, **more: Any) -> Search:

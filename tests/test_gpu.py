@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from automl.packing import Shares
 from automl.results import Attempt, Trial
 from automl.run import run
 from automl.search import Budget, Resources
+from tests.patience import task_of
 from tests.shares import FACTS, played
 from tests.test_desk import Office, end, one, plan, report, take
 from tests.test_engines import SOURCE, Watcher, a_search, states
@@ -241,19 +241,11 @@ def test_a_trial_that_is_short_of_memory_in_its_share_gets_more_before_it_is_inf
 
 def test_a_task_that_does_not_fit_waits_and_is_the_next(office: Office) -> None:
     desk = office.open(plan(budget=Budget(trials=2)))
-    assert desk.next_task(lambda task: False) is None
-    assert desk.next_task(lambda task: task.trial != 0) is None
+    assert task_of(desk, lambda task: False) is None
+    assert [trial.number for trial in desk.history.trials.values()] == [0]  # it is known, and waits
+    assert task_of(desk, lambda task: task.trial != 0) is None
     assert not desk.done
     assert [take(desk).trial, take(desk).trial] == [0, 1]
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    place = tmp_path / "project"
-    shutil.copytree(SOURCE, place, ignore=shutil.ignore_patterns("__pycache__", "runs", "*.db*"))
-    monkeypatch.chdir(place)
-    monkeypatch.delenv("AUTOML_LEDGER", raising=False)
-    return place
 
 
 def on_ray(root: Path) -> list[dict[str, Any]]:

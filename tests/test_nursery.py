@@ -20,10 +20,10 @@ from automl.nursery import Elsewhere, Nursery
 from automl.process import WorkerProcess
 from automl.run import run
 from tests.faults.kill import offspring
-from tests.test_engines import Watcher, a_search, engine, ray_cluster, root
+from tests.test_engines import Watcher, a_search, engine, ray_cluster
 from tests.test_watch import PATIENCE_S, ROOT, a_task, drive
 
-__all__ = ["engine", "ray_cluster", "root"]  # fixtures
+__all__ = ["engine", "ray_cluster"]  # fixtures
 
 COUNTED, QUADRATIC = "trainers.counted:train", "trainers.tiny_function:quadratic"
 # Another process of this machine, as a Ray actor is: takes a worker, trains, and ends without a word.

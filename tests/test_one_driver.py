@@ -20,7 +20,6 @@ from automl.events import Event
 from automl.ledger import Ledger
 from automl.storage import TrialFolder, folders
 from automl.trackers.base import Follower, Plan
-from tests.test_engines import root  # noqa: F401  a fixture
 from tests.test_outage import in_ledger, shown_in, until, whole
 from tests.test_trackers import Book, complete, empty_mlflow, opened  # noqa: F401  a fixture
 
@@ -79,7 +78,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 def test_a_driver_that_slept_while_another_took_over_writes_nothing_anywhere(
     postgres: str,
-    root: Path,  # noqa: F811
+    root: Path,
     empty_mlflow: Path,  # noqa: F811
     start: Callable[..., subprocess.Popen[str]],
 ) -> None:

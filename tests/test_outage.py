@@ -33,7 +33,7 @@ from automl.run import Silent, run
 from automl.search import Objective, Search
 from automl.trackers.base import Follower
 from automl.trackers.base import Plan as FollowerPlan
-from tests.test_engines import a_search, root  # noqa: F401  a fixture
+from tests.test_engines import a_search
 from tests.test_trackers import Book, complete, empty_mlflow, opened, runs, steps  # noqa: F401  a fixture
 from tests.test_trackers import Server as Tracked
 
@@ -593,7 +593,7 @@ def whole(history: History, trials: int = 6, steps: int = 5) -> bool:
 def test_a_search_goes_on_while_its_database_is_away_and_its_readers_catch_up(
     server: Server,
     name: str,
-    root: Path,  # noqa: F811
+    root: Path,
     empty_mlflow: Path,  # noqa: F811
 ) -> None:
     shutil.copy(empty_mlflow, root / "mlflow.db")
@@ -618,7 +618,7 @@ def shown_in(uri: str, experiment: str) -> dict[int, list[int]]:
 def test_what_still_waits_at_the_end_is_told_and_handed_in_by_the_same_command(
     server: Server,
     name: str,
-    root: Path,  # noqa: F811
+    root: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys.modules["automl.run"], "CATCH_UP_S", 0.5)
@@ -649,7 +649,7 @@ def test_what_still_waits_at_the_end_is_told_and_handed_in_by_the_same_command(
 
 
 def test_answers_of_mlflow_that_are_lost_double_neither_runs_nor_metrics(
-    root: Path,  # noqa: F811
+    root: Path,
     empty_mlflow: Path,  # noqa: F811
     tmp_path: Path,
 ) -> None:

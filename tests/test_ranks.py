@@ -23,7 +23,7 @@ from automl.host import Host
 from automl.run import run as run_search
 from automl.search import Budget, Objective, Resources, Search, Trainer
 from automl.space import Float
-from tests.test_engines import Watcher, root, states  # noqa: F401  a fixture
+from tests.test_engines import Watcher, states
 from tests.test_frameworks import ROOT, STEPS, SUBJECTS, Attempt, checkpoint_of, drive, meta_of, task_of
 
 PATIENCE_S = 180.0
@@ -179,7 +179,7 @@ def alive(pid: int) -> bool:
     return False
 
 
-def test_a_search_of_two_ranks_loses_a_rank_and_no_trial(root: Path) -> None:  # noqa: F811  a fixture
+def test_a_search_of_two_ranks_loses_a_rank_and_no_trial(root: Path) -> None:
     out, family = root / "out", list[psutil.Process]()
     out.mkdir()
 

@@ -286,15 +286,6 @@ def test_an_infeasible_trial_is_no_value_and_no_parent() -> None:
 # --- whole searches ------------------------------------------------------------------------
 
 
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    place = tmp_path / "project"
-    shutil.copytree(SOURCE, place, ignore=shutil.ignore_patterns("__pycache__", "runs", "*.db*"))
-    monkeypatch.chdir(place)
-    monkeypatch.delenv("AUTOML_LEDGER", raising=False)
-    return place
-
-
 def grief(model: str, trials: int = 1, **more: Any) -> Search:
     return a_search(trials=trials, trainer=Trainer("function", f"trainers.grief:{model}"), **more)
 

@@ -26,7 +26,7 @@ from automl.results import History, show
 from automl.run import Outcome, Silent, run
 from automl.search import Objective
 from automl.specfile import load
-from tests.test_engines import SOURCE, a_search, root, states  # noqa: F401  a fixture
+from tests.test_engines import SOURCE, a_search, states
 
 LOSS = Objective("loss", "minimize")
 BOTH = "search_spaces/tiny_both.yaml"
@@ -64,7 +64,7 @@ def test_lightning_and_keras_share_a_study_and_the_winner_is_in_mlflow(both: Out
     _predicts(both.plan.root)
 
 
-def _same_in_mlflow(outcome: Outcome, root: Path) -> None:  # noqa: F811
+def _same_in_mlflow(outcome: Outcome, root: Path) -> None:
     script = """
 import json, sys
 from mlflow import MlflowClient
@@ -93,7 +93,7 @@ print(json.dumps([
         assert [tuple(pair) for pair in sorted(metrics["val_loss"])] == told
 
 
-def _predicts(root: Path) -> None:  # noqa: F811
+def _predicts(root: Path) -> None:
     script = """
 import sys, numpy as np, mlflow
 mlflow.set_tracking_uri(sys.argv[1])
@@ -120,14 +120,14 @@ run(load(sys.argv[1], sys.argv[2:]), "local")
 """
 
 
-def driver(root: Path, *overrides: str) -> subprocess.Popen[bytes]:  # noqa: F811
+def driver(root: Path, *overrides: str) -> subprocess.Popen[bytes]:
     """A search in a process of its own."""
     path = str(root / "search_spaces" / "resumes.yaml")
     env = {**os.environ, "PYTHONPATH": str(HERE)}
     return subprocess.Popen([sys.executable, "-c", DRIVER, path, *overrides], cwd=root, env=env)
 
 
-def history(root: Path, name: str) -> History:  # noqa: F811
+def history(root: Path, name: str) -> History:
     with_ledger = Ledger(f"sqlite:///{root / 'automl.db'}", create=False)
     try:
         return History(name, with_ledger.events(name))
@@ -135,7 +135,7 @@ def history(root: Path, name: str) -> History:  # noqa: F811
         with_ledger.close()
 
 
-def wait_for_reports(root: Path, name: str, many: int) -> None:  # noqa: F811
+def wait_for_reports(root: Path, name: str, many: int) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if (root / "automl.db").exists():
@@ -151,7 +151,7 @@ def wait_for_reports(root: Path, name: str, many: int) -> None:  # noqa: F811
 SLOW = ("space.model.sleep=0.05", "space.model.steps=30", "budget.trials=6", "tracking=false")
 
 
-def test_a_driver_killed_with_kill_9_costs_nothing(root: Path) -> None:  # noqa: F811
+def test_a_driver_killed_with_kill_9_costs_nothing(root: Path) -> None:
     name = load("search_spaces/resumes.yaml").name
     first = driver(root, *SLOW)
     wait_for_reports(root, name, 20)
@@ -171,7 +171,7 @@ def test_a_driver_killed_with_kill_9_costs_nothing(root: Path) -> None:  # noqa:
     assert any(trial.attempts[-1].resumed_step > 0 for trial in resumed)
 
 
-def test_a_second_driver_is_refused_with_the_firsts_host_and_pid(root: Path) -> None:  # noqa: F811
+def test_a_second_driver_is_refused_with_the_firsts_host_and_pid(root: Path) -> None:
     name = load("search_spaces/resumes.yaml").name
     first = driver(root, *SLOW)
     try:
@@ -183,7 +183,7 @@ def test_a_second_driver_is_refused_with_the_firsts_host_and_pid(root: Path) -> 
         first.wait()
 
 
-def test_sigterm_stops_gracefully_and_the_same_search_carries_on(root: Path) -> None:  # noqa: F811
+def test_sigterm_stops_gracefully_and_the_same_search_carries_on(root: Path) -> None:
     name = load("search_spaces/resumes.yaml").name
     first = driver(root, *SLOW)
     wait_for_reports(root, name, 5)
@@ -196,7 +196,7 @@ def test_sigterm_stops_gracefully_and_the_same_search_carries_on(root: Path) -> 
     assert states(run(load("search_spaces/resumes.yaml", SLOW), "local")) == {"COMPLETE": 6}
 
 
-def test_a_password_reaches_neither_ledger_nor_mlflow_nor_logs(root: Path) -> None:  # noqa: F811
+def test_a_password_reaches_neither_ledger_nor_mlflow_nor_logs(root: Path) -> None:
     # The tracking server does not exist: what is behind must be said without the password.
     search = a_search(trials=1, tracking={"uri": "http://me:s3cr3t-pw@127.0.0.1:9", "experiment": "x"})
     with pytest.raises(Exception, match=r"cannot be reached") as refused:
@@ -206,7 +206,7 @@ def test_a_password_reaches_neither_ledger_nor_mlflow_nor_logs(root: Path) -> No
     assert b"s3cr3t-pw" not in kept
 
 
-def test_a_search_on_postgresql_keeps_its_password_to_itself(root: Path, postgres: str) -> None:  # noqa: F811
+def test_a_search_on_postgresql_keeps_its_password_to_itself(root: Path, postgres: str) -> None:
     # The server trusts its socket, so any password will do; it must not be written down anywhere.
     url = make_url(postgres).set(password="s3cr3t-pw").render_as_string(hide_password=False)
     search = a_search("talks", trials=2, ledger=url, tracking={"experiment": "x"}, objective=LOSS)
@@ -221,7 +221,7 @@ def test_a_search_on_postgresql_keeps_its_password_to_itself(root: Path, postgre
 
 
 def test_a_tracking_server_that_goes_away_neither_stops_nor_slows_trials(
-    root: Path,  # noqa: F811
+    root: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The attribute of that name is the door's function. A minute at the end is longer than this test.
@@ -272,7 +272,7 @@ class FleetingServer:
         self._server.server_close()
 
 
-def test_ctrl_c_while_the_winner_is_packed_leaves_an_ended_search(root: Path) -> None:  # noqa: F811
+def test_ctrl_c_while_the_winner_is_packed_leaves_an_ended_search(root: Path) -> None:
     said: list[str] = []
 
     class Interrupting(Silent):
@@ -294,7 +294,7 @@ def test_ctrl_c_while_the_winner_is_packed_leaves_an_ended_search(root: Path) ->
     assert show(again.history, driver_alive=False)["best"]["model"] == again.history.published["path"]  # type: ignore[index]
 
 
-def test_the_process_that_hears_trials_has_neither_mlflow_nor_a_framework_in_it(root: Path) -> None:  # noqa: F811
+def test_the_process_that_hears_trials_has_neither_mlflow_nor_a_framework_in_it(root: Path) -> None:
     program = f"""
 import sys, automl
 search = automl.load("{root}/search_spaces/quadratic.yaml", ["tracking={{}}", "budget.trials=3"])
