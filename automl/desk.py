@@ -215,6 +215,7 @@ class Desk:
 
     def abandon(self) -> None:
         """The search is another driver's now: touch nothing of it any more."""
+        self._thinker.close()
         self._sweep.abandon()
 
     # --- new trials ------------------------------------------------------------------------

@@ -187,7 +187,7 @@ class Actors(RayActorManager):
 class Controller(tune_controller.TuneController):
     """Tune's own, with two mends (2.60).
 
-    It gives a warm actor to a trial whose own is on its way, and ends that: where trials are shorter than
+    It gives a warm actor to a trial whose own is starting, and ends that: where trials are shorter than
     an actor's start, there would never be more than one. And it ends warm actors that no trial is there
     for, although the next one is only being thought of.
     """
@@ -199,8 +199,10 @@ class Controller(tune_controller.TuneController):
         super().update_max_pending_trials(self.pending)
 
     def _maybe_reuse_cached_actor(self, trial: Any) -> bool:
-        if trial in self._trial_to_actor and trial not in self._resetting_trials:
-            return False
+        own = self._trial_to_actor.get(trial)
+        starts = own is not None and self._actor_manager.is_actor_started(own)
+        if starts and trial not in self._resetting_trials:
+            return False  # where it only waits for a place, the warm one may be what has that place
         return bool(super()._maybe_reuse_cached_actor(trial))
 
     def _cleanup_cached_actors(self, force_all: bool = False) -> None:
