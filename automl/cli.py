@@ -227,7 +227,7 @@ def show(name: Name, ledger: LedgerUrl = None, all_trials: AllTrials = False, as
     else:
         found = lookup.overview(name, ledger)
         whole = all_trials or not sys.stdout.isatty()
-        tables.search(results.show(found.history, found.alive), None if whole else tables.MOST_ROWS)
+        tables.search(found.history, found.alive, None if whole else tables.MOST_ROWS)
 
 
 @_verb

@@ -53,7 +53,8 @@ class Desk:
         setting: see there.
         slots: asked for how many attempts may run at once.
         watch: told every event after it was appended.
-        foresee: told once when nothing is left to begin, with False, and once when all has ended, with True.
+        foresee: told once when the end is seconds away or nothing is left to begin, with False, and once
+            when all has ended, with True.
     """
 
     def __init__(
@@ -178,9 +179,10 @@ class Desk:
 
     def _look_to_the_end(self) -> None:
         over = self.done
-        nearly = over or self.stopping or (not self._room() and not self._waiting)
         if over:
             self.ending = self.ending or self._by_itself()  # a signal that comes later stops nothing
+        nothing_to_begin = self.stopping or (not self._room() and not self._waiting)
+        nearly = over or nothing_to_begin or self._goals.nearly_over(self._ended, self.alive_s)
         if nearly and over not in self._foreseen:
             self._foreseen.add(over)
             self._foresee(over)

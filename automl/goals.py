@@ -1,4 +1,4 @@
-"""Whether a search has what it wanted, or no hope of it: target, patience, first trials that fail alike.
+"""Whether a search has what it wanted, will soon, or never: target, patience, pace, failures alike.
 
 Arithmetic on trials that have ended; knows no ledger and no engine.
 """
@@ -11,6 +11,9 @@ from automl import retries
 from automl.events import State
 from automl.results import Trial
 from automl.search import Search
+
+# So long before its end a search is nearly over: what packs the winner imports about that long.
+NEARLY_S = 15.0
 
 
 class Goals:
@@ -54,6 +57,17 @@ class Goals:
         if trial.values is None:
             return False
         return self.reached({o.metric: v for o, v in zip(self._objectives, trial.values, strict=True)})
+
+    def nearly_over(self, ended: int, alive_s: float) -> bool:
+        """Whether the budget lasts for NEARLY_S only, at the pace so far.
+
+        Args:
+            ended: trials that have ended.
+            alive_s: seconds that drivers were alive for them.
+        """
+        most, limit_s = self._budget.trials, self._budget.time_s
+        by_time = limit_s is not None and limit_s - alive_s <= NEARLY_S
+        return by_time or (most is not None and alive_s * (most - ended) <= NEARLY_S * ended)
 
     def hopeless(self, ended: Sequence[Trial]) -> str | None:
         """Why there is a reason, and not bad luck, when the first trials all failed; see `retries`."""

@@ -9,33 +9,28 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from itertools import cycle, islice
 from types import FrameType
 from typing import Any, Protocol
 
-from automl import packing, project, spool, winner
+from automl import packing, spool, winner
 from automl.engines.base import Engine
-from automl.errors import ChangedSearch, Fault, InputError, LeaseLost, LedgerError
+from automl.errors import ChangedSearch, Fault, LeaseLost, LedgerError
 from automl.events import Event, State
 from automl.heap import still
-from automl.host import Host
 from automl.ledger import Lease, Ledger
-from automl.nursery import Nursery
 from automl.plan import (
     Plan,
     engine_for,
-    environment_faults,
     git_commit,
     gpus_note,
     has_gpus,
-    inspect,
     plan,
     versions,
 )
 from automl.reclaim import reclaimed
 from automl.results import History, Trial, best_trials
 from automl.search import Search
+from automl.warmup import prepare, warm_up
 
 CATCH_UP_S = 60.0
 
@@ -124,58 +119,14 @@ def run(
     planned = plan(search, ledger)
     runs = engine if isinstance(engine, Engine) else engine_for(engine, planned.root, address)
     with contextlib.ExitStack() as stack:
-        nursery = stack.enter_context(contextlib.closing(_warm_up(planned, runs)))
+        nursery = stack.enter_context(contextlib.closing(warm_up(planned, runs)))
         stack.enter_context(contextlib.closing(runs))
-        takes = _prepare(planned, runs, nursery)
+        takes = prepare(planned, runs, nursery)
         book = Ledger(planned.ledger)
         stack.callback(book.close)
         waits = spool.place(planned.storage, planned.root, search.name)
         lease = stack.enter_context(book.lease(search.name, say=view.say, waits=waits))
         return _Driver(planned, runs, lease, takes, view).drive(changed)
-
-
-def _warm_up(planned: Plan, engine: Engine) -> Nursery:
-    """Start workers before anything else: importing their frameworks takes longest."""
-    search = planned.search
-    wants = search.resources
-    ours = {trainer.framework for trainer in search.trainers.values()}
-    ranks = {name: int(wants.on_cpu(name)["ranks"]) for name in ours}
-    nursery = Nursery(str(planned.root), wants.cpus, ranks)
-    if wants.gpus:  # which ones a worker may see is known once it has its slot
-        return nursery
-    engine.welcome(nursery)
-    by_framework: dict[str, list[str]] = {}
-    for trainer in search.trainers.values():
-        addresses = by_framework.setdefault(trainer.framework, [])
-        addresses += [each for each in (trainer.model, trainer.data) if each]
-    most = [engine.foresee(wants.cpus, wants.gpus), search.budget.trials, wants.parallel]
-    slots = min(count for count in most if isinstance(count, int))
-    frameworks = islice(cycle(by_framework), max(slots, len(by_framework)))
-    nursery.grow(list(frameworks), by_framework)
-    return nursery
-
-
-def _prepare(planned: Plan, engine: Engine, nursery: Nursery) -> Mapping[str, Any]:
-    """Check everything while the engine starts; what trainers take, by trainer."""
-    host = Host(str(planned.root), planned.search.resources.cpus, source=nursery)
-    surroundings: list[Fault] = []
-
-    def meanwhile() -> None:
-        engine.start()
-        surroundings.extend(environment_faults(planned, engine))
-        import_module("automl.desk")  # Optuna with it
-
-    try:
-        faults, signatures = inspect(planned, host, meanwhile)
-        faults += surroundings
-        if faults:
-            raise InputError(planned.search.located(faults))
-        if not planned.search.resources.gpus:
-            # The workers that imported the trainers are the search's first warm ones.
-            nursery.put_first(host.give_up())
-    finally:
-        host.close()
-    return project.taken(signatures)
 
 
 class _Driver:

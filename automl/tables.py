@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from automl.results import History, Trial, headline
 from automl.words import show as short
 
 # A person reads no longer table.
@@ -83,52 +84,64 @@ def searches(found: Sequence[Mapping[str, Any]]) -> None:
     tabulate(("name", "state", "trials", "best", "age"), rows)
 
 
-def search(shown: Mapping[str, Any], most: int | None = None) -> None:
+def search(history: History, driver_alive: bool, most: int | None = None) -> None:
     """One search, as `automl show` prints it.
 
     Args:
-        shown: what `results.show` returned.
+        history: the search.
+        driver_alive: whether a driver runs it now.
         most: so many trials at most, the best and the newest; None: all.
     """
+    shown = headline(history, driver_alive)
     print(f"{shown['name']}: {shown['state']}" + (f" ({shown['reason']})" if shown["reason"] else ""))
     print(" ".join(f"{state} {count}" for state, count in shown["counts"].items()))
-    for best in bests(shown):
+    front = bests(shown)
+    for best in front:
         for line in best_lines(shown["objectives"], best):
             print(line)
+    trials = list(history.trials.values())
+    chosen = trials
+    if most is not None and len(trials) > most:
+        first, *_ = shown["objectives"]
+        maximize = first["direction"] == "maximize"
+        chosen = best_and_newest(trials, maximize, [best["number"] for best in front], most)
     rows = [
         (
-            str(trial["number"]),
-            trial["state"],
-            trial["trainer"],
-            valued(shown["objectives"], trial["values"]),
-            str(trial["reports"][-1]["step"]) if trial["reports"] else "-",
-            str(len(trial["attempts"])),
-            span(trial["seconds"]),
-            pairs(trial["params"]),
-            trial["error"] or "",
+            str(trial.number),
+            str(trial.state),
+            trial.trainer,
+            valued(shown["objectives"], trial.values),
+            str(trial.reports[-1].step) if trial.reports else "-",
+            str(len(trial.attempts)),
+            span(trial.seconds),
+            pairs(trial.params),
+            trial.error or "",
         )
-        for trial in chosen(shown, most)
+        for trial in chosen
     ]
     print()
-    if len(rows) < len(shown["trials"]):
-        print(f"{len(rows)} of {len(shown['trials']):,} trials, the best and the newest. --all shows all")
+    if len(rows) < len(trials):
+        print(f"{len(rows)} of {len(trials):,} trials, the best and the newest. --all shows all")
     tabulate(("trial", "state", "trainer", "values", "step", "attempts", "time", "params", "error"), rows)
 
 
-def chosen(shown: Mapping[str, Any], most: int | None) -> list[Mapping[str, Any]]:
-    """The trials to show: if there are more than `most`, a quarter the best and the rest the newest."""
-    trials: list[Mapping[str, Any]] = shown["trials"]
-    if most is None or len(trials) <= most:
-        return trials
-    first, *_ = shown["objectives"]
-    valued = [trial for trial in trials if trial["values"]]
-    valued.sort(key=lambda trial: trial["values"][0], reverse=first["direction"] == "maximize")
-    front = {best["number"] for best in bests(shown)[: most // 4]}
-    best = [*(t for t in valued if t["number"] in front), *(t for t in valued if t["number"] not in front)]
-    kept = {trial["number"] for trial in best[: most // 4]}
-    newest = [trial["number"] for trial in trials if trial["number"] not in kept]
+def best_and_newest(trials: Sequence[Trial], maximize: bool, front: Sequence[int], most: int) -> list[Trial]:
+    """Of more trials than `most`, in their order: a quarter the best, the rest the newest.
+
+    Args:
+        trials: all of them.
+        maximize: whether more of the first objective is better.
+        front: numbers of the best by all objectives, which go first.
+        most: how many.
+    """
+    sign = -1 if maximize else 1
+    ahead = set(front[: most // 4])
+    valued = [trial for trial in trials if trial.values]
+    valued.sort(key=lambda trial: (trial.number not in ahead, sign * (trial.values or [0])[0]))
+    kept = {trial.number for trial in valued[: most // 4]}
+    newest = [trial.number for trial in trials if trial.number not in kept]
     kept |= set(newest[len(kept) - most :])
-    return [trial for trial in trials if trial["number"] in kept]
+    return [trial for trial in trials if trial.number in kept]
 
 
 def bests(shown: Mapping[str, Any]) -> list[Mapping[str, Any]]:

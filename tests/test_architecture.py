@@ -116,7 +116,7 @@ FLOORS: list[tuple[str, ...]] = [
     ),
     # The programs of the child processes, which pick their adapter by name.
     ("worker", "follower", "trackers.__main__", "trackers.audit", "export.__main__"),
-    ("sweep", "thinker", "tasks", "desk", "plan", "winner", "run", "deep", "lookup", "fsck"),
+    ("sweep", "thinker", "tasks", "desk", "plan", "warmup", "winner", "run", "deep", "lookup", "fsck"),
     ("door", "board", "console", "doctor", "cli", "__main__", ""),
 ]
 

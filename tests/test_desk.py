@@ -18,6 +18,7 @@ from automl.brain import Brain
 from automl.desk import Desk, Ending, Setting, trial_seed
 from automl.engines.base import Answer, Task
 from automl.events import Event, State
+from automl.goals import NEARLY_S
 from automl.ledger import Ledger
 from automl.reclaim import reclaimed
 from automl.results import History
@@ -55,7 +56,17 @@ class Office:
         for event in self.lease.append([Event("opened", data={"spec": search.to_plain()})]):
             history.apply(event)
         setting = Setting("/nowhere", str(self.folder / "runs"), gpus=self.gpus)
-        self.desk = Desk(search, brain, history, self.lease, setting, lambda: self.slots, self.seen.append)
+        self.foreseen: list[bool] = []
+        self.desk = Desk(
+            search,
+            brain,
+            history,
+            self.lease,
+            setting,
+            lambda: self.slots,
+            self.seen.append,
+            self.foreseen.append,
+        )
         return self.desk
 
     def reopen(self, search: Search) -> Desk:
@@ -116,6 +127,41 @@ def states(desk: Desk) -> list[str]:
 
 
 # --- budgets -------------------------------------------------------------------------------
+
+
+def test_the_end_is_foreseen_once_by_the_pace_and_once_when_it_has_come(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = office.open(plan(budget=Budget(trials=20)))
+    pace_s = 2.0  # of every ended trial
+    monkeypatch.setattr(Desk, "alive_s", property(lambda desk: pace_s * max(1, desk._ended)))
+    for left in reversed(range(20)):
+        one(desk)
+        desk.tick()
+        assert office.foreseen == ([] if left * pace_s > NEARLY_S else [False] if left else [False, True])
+    desk.tick()
+    assert office.foreseen == [False, True]
+
+
+def test_the_end_is_foreseen_when_the_time_is_nearly_up_or_nothing_is_left_to_begin(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = 1000.0
+    monkeypatch.setattr(Desk, "alive_s", property(lambda desk: slow))
+    desk = office.open(plan(budget=Budget(trials=3)))
+    one(desk)
+    rest = [take(desk)]
+    desk.tick()
+    assert office.foreseen == []
+    rest.append(take(desk))
+    desk.tick()
+    assert office.foreseen == [False]
+    desk = office.reopen(plan(budget=Budget(trials=9, time_s=slow + NEARLY_S + 1)))
+    desk.tick()
+    assert office.foreseen == []
+    slow += 2
+    desk.tick()
+    assert office.foreseen == [False]
 
 
 def test_failed_trials_count_towards_the_budget(office: Office) -> None:

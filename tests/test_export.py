@@ -153,6 +153,21 @@ def test_a_module_that_cannot_be_traced_leaves_as_a_state_dict_with_its_code(
     assert {file.suffix for file in (tmp_path / "model" / "data").rglob("*.*")} == {".pt", ".json"}
 
 
+def test_a_model_that_needs_code_from_beside_its_package_is_refused(
+    tmp_path: Path, order: Callable[..., Order]
+) -> None:
+    """The one who builds it has that code at hand; the one who verifies it has never seen the project."""
+    root = tmp_path / "root"
+    (root / "own_nets").mkdir(parents=True)
+    (root / "own_nets" / "__init__.py").touch()
+    (root / "own_nets" / "awkward.py").write_text("import lies_beside\n" + AWKWARD)
+    (root / "lies_beside.py").touch()
+    torch.save(linear("layer", 2), weights(tmp_path) / "state_dict.pt")
+    with pytest.raises(WorkerError, match=r"no format .* No module named 'lies_beside'"):
+        publish(order(framework="lightning", model="own_nets.awkward:Awkward", root=str(root)))
+    assert not (tmp_path / "model").exists()
+
+
 def test_a_keras_winner_leaves_in_keras_own_format(
     tmp_path: Path, order: Callable[..., Order], keras_models: Path
 ) -> None:

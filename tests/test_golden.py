@@ -82,7 +82,7 @@ def test_a_golden_ledger_is_shown_in_words_from_a_part_of_its_events(
     texts = []
     for find in (lookup.find, lookup.overview):
         found = find(golden.name)
-        tables.search(show(found.history, found.alive))
+        tables.search(found.history, found.alive)
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1]
 

@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from automl import lookup, results, tables
+from automl import lookup, tables
 from automl.errors import LedgerError, NoSuchSearch
 from automl.events import Event
 from automl.ledger import Ledger
+from automl.results import Trial
 
 ASKED = {"params": {"x": 0.5}, "trainer": "trainer", "source": "sampler", "sampler": "random"}
 
@@ -120,7 +121,7 @@ def timed(events: Sequence[Event]) -> list[Event]:
 
 
 def printed(found: lookup.Found, capsys: pytest.CaptureFixture[str]) -> str:
-    tables.search(results.show(found.history, found.alive))
+    tables.search(found.history, found.alive)
     return capsys.readouterr().out
 
 
@@ -145,8 +146,8 @@ def test_a_list_of_searches_reads_no_report(url: str) -> None:
 
 
 def test_a_long_table_has_the_best_and_the_newest() -> None:
-    trials = [{"number": n, "values": [abs(n - 50.0)]} for n in range(200)]
-    shown = {"objectives": [{"direction": "minimize"}], "trials": trials, "best": {"number": 50}}
-    chosen = [trial["number"] for trial in tables.chosen(shown, 40)]
-    assert chosen == [*range(45, 55), *range(170, 200)] or chosen == [*range(46, 56), *range(170, 200)]
-    assert tables.chosen(shown, None) == tables.chosen(shown, 200) == trials
+    trials = [Trial(n, {}, "trainer", "sampler", "random", 0.0, values=[abs(n - 50.0)]) for n in range(200)]
+    trials.append(Trial(200, {}, "trainer", "sampler", "random", 0.0))
+    for maximize, kept in ((False, {*range(46, 55), *range(171, 201)}), (True, set(range(162, 201)))):
+        chosen = [trial.number for trial in tables.best_and_newest(trials, maximize, [7], 40)]
+        assert chosen == sorted({7, *kept})

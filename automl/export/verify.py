@@ -1,8 +1,9 @@
-"""A fresh process that loads a model folder and compares its predictions. Has never seen the project.
+"""A process that loads a model folder and compares its predictions. Has never seen the project.
 
-`python -m automl.export.verify` imports MLflow and the framework at once, while the folder is still
-being built, then reads one JSON line: `{"folder": path, "expected": path of an npz}`, one for each
-folder, and answers each with `{"error": text or null}`.
+It has imported MLflow and the framework before there is a folder, and reads JSON lines:
+`{"folder": path, "expected": path of an npz}`, one for each folder, answering each with
+`{"error": text or null}`. Where a framework bears it, it is a fork of the publisher from before that saw
+any of the project; else it is `python -m automl.export.verify`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -34,23 +36,58 @@ MODULES = {"lightning": ("torch", "mlflow.pytorch"), "keras": ("keras",), "funct
 NOT_YET = "pytorch_lightning"
 
 
+# TensorFlow's threads do not survive a fork.
+FORKED = ("lightning", "function")
+
+
 class Verifier:
-    """The fresh process, as its builder sees it; a context manager."""
+    """That process, as its builder sees it; a context manager.
+
+    Args:
+        framework: of the models. Nothing of the project may be imported yet.
+    """
 
     def __init__(self, framework: str) -> None:
         self._scratch = tempfile.TemporaryDirectory(prefix="automl-verify-")
-        environment = {**os.environ, "AUTOML_VERIFY": framework}
-        self._process = spawn("automl.export.verify", environment, cwd=self._scratch.name)
+        self._stack = contextlib.ExitStack()
+        self._stack.callback(self._scratch.cleanup)
+        if framework in FORKED:
+            self._orders, self._answers = self._fork(framework)
+        else:
+            self._orders, self._answers = self._spawn(framework)
 
     def __enter__(self) -> Verifier:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        with contextlib.suppress(BrokenPipeError):
-            self._process.__exit__(None, None, None)
-        self._scratch.cleanup()
+        self._stack.close()
+
+    def _fork(self, framework: str) -> tuple[IO[str], IO[str]]:
+        _warm(framework)
+        theirs, ours = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                ours.close()
+                os.setsid()
+                guard.die_with_parent()
+                os.chdir(self._scratch.name)
+                _serve(theirs.makefile("r", encoding="utf-8"), theirs.makefile("w", encoding="utf-8"))
+            finally:
+                os._exit(1)
+        theirs.close()
+        self._stack.callback(os.waitpid, pid, 0)
+        self._stack.callback(_kill, pid)
+        self._stack.enter_context(ours)
+        return ours.makefile("w", encoding="utf-8"), ours.makefile("r", encoding="utf-8")
+
+    def _spawn(self, framework: str) -> tuple[IO[str], IO[str]]:
+        environment = {**os.environ, "AUTOML_VERIFY": framework}
+        process = spawn("automl.export.verify", environment, cwd=self._scratch.name)
+        self._stack.push(process)
+        self._stack.callback(_kill, process.pid)
+        assert process.stdin is not None and process.stdout is not None
+        return process.stdin, process.stdout
 
     def verify(self, folder: Path, expected: Mapping[str, np.ndarray]) -> None:
         """Compares what the folder predicts with what is expected.
@@ -62,14 +99,13 @@ class Verifier:
         Raises:
             WorkerError: it does not load, or predicts something else; one line.
         """
-        assert self._process.stdin is not None and self._process.stdout is not None
         file = Path(self._scratch.name) / "expected.npz"
         with file.open("wb") as stream:
             np.savez(stream, **expected)  # type: ignore[arg-type]
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps({"folder": str(folder), "expected": str(file)}) + "\n")
-            self._process.stdin.flush()
-        line = self._process.stdout.readline()
+            self._orders.write(json.dumps({"folder": str(folder), "expected": str(file)}) + "\n")
+            self._orders.flush()
+        line = self._answers.readline()
         answer = json.loads(line) if line else {"error": "the process that verifies the model died"}
         if answer["error"]:
             raise WorkerError(answer["error"])
@@ -147,15 +183,18 @@ def hidden(module: str) -> Iterator[None]:
         del sys.modules[module]
 
 
-def main() -> None:
-    """The whole life of the process."""
-    guard.die_with_parent()
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    machine.share(19)  # as its builder, until there is something to verify
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _warm(framework: str) -> None:
     with hidden(NOT_YET):
-        flavors.warm(MODULES[os.environ["AUTOML_VERIFY"]])
-    for line in sys.stdin:
+        flavors.warm(MODULES[framework])
+
+
+def _serve(orders: IO[str], answers: IO[str]) -> None:
+    for line in orders:
         machine.share(0)
         asked = json.loads(line)
         try:
@@ -164,8 +203,18 @@ def main() -> None:
         except Exception as failure:
             first = (str(failure).strip().splitlines() or [""])[0]
             error = f"the model folder does not load and predict: {type(failure).__name__}: {first[:300]}"
-        out.write(json.dumps({"error": error}) + "\n")
-        out.flush()
+        answers.write(json.dumps({"error": error}) + "\n")
+        answers.flush()
+
+
+def main() -> None:
+    """The whole life of the process, where it is no fork."""
+    guard.die_with_parent()
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    machine.share(19)  # as its builder, until there is something to verify
+    _warm(os.environ["AUTOML_VERIFY"])
+    _serve(sys.stdin, out)
 
 
 if __name__ == "__main__":
