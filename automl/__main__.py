@@ -12,7 +12,17 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:
+        interrupted()
         sys.exit(130)
+
+
+def interrupted() -> None:
+    """Have Python end with the status that it is told, although there was an interrupt.
+
+    One that comes inside `exec("text")`, as dataclasses do while they are imported, CPython takes for
+    one that nobody will handle: `python -m automl` would end by SIGINT, unless another `exec` comes after.
+    """
+    exec("")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from automl import __version__
+from automl.__main__ import interrupted
 from automl.errors import AutoMLError, InputError, LeaseHeld
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def _code(function: Callable[[], int | None]) -> int:
         _say(str(error))
         return 1
     except KeyboardInterrupt:
+        interrupted()
         _say("interrupted")
         return 130
     except _Terminated:

@@ -213,6 +213,16 @@ def test_ctrl_c_while_the_trainers_are_imported_is_130(project: Path) -> None:
     assert process.wait() == 130
 
 
+def test_an_interrupt_in_the_middle_of_an_import_is_130_and_no_death_by_a_signal(tmp_path: Path) -> None:
+    """CPython takes one inside exec(), where dataclasses are made, for one that nobody handles."""
+    (tmp_path / "interrupts.py").write_text(
+        "from automl import __main__, cli\n"
+        "cli.main = lambda: exec('raise KeyboardInterrupt')\n"
+        "__main__.main()"
+    )
+    assert subprocess.run([sys.executable, "-m", "interrupts"], cwd=tmp_path).returncode == 130
+
+
 # --- check ---------------------------------------------------------------------------------
 
 BAD = """\
