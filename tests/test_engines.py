@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from automl.events import Event, State
 from automl.plan import Plan
 from automl.results import show
 from automl.run import Outcome, Silent, run
-from automl.search import Budget, Objective, Resources, Search, Trainer
+from automl.search import Budget, Objective, Policy, Resources, Search, Trainer
 from automl.space import Float
+from automl.thought import Thought
 from tests.faults.kill import host_of
 
 SOURCE = Path(__file__).parent / "project"
@@ -96,6 +98,25 @@ def test_the_second_trial_of_a_slot_finds_its_worker_warm(engine: str, root: Pat
     pids = {trial.attempts[0].pid for trial in outcome.history.trials.values()}
     assert len(pids) <= watcher.slots
     assert sum(not data["warm"] for data in started) == len(pids)
+
+
+def test_slots_keep_their_workers_while_the_next_point_is_thought_of(
+    engine: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sampler takes longer than a trial: more slots than one wait for it at the same time."""
+    think = Thought.__call__
+
+    def slowly(thought: Thought) -> Any:
+        time.sleep(0.5)
+        return think(thought)
+
+    monkeypatch.setattr(Thought, "__call__", slowly)
+    watcher = Watcher()
+    search = a_search(trials=12, sampler=Policy("tpe", {"n_startup_trials": 1}), **{"model.sleep": 0.2})
+    outcome = run(search, engine, view=watcher)
+    assert watcher.slots == 2
+    assert states(outcome) == {"COMPLETE": 12}
+    assert len({trial.attempts[0].pid for trial in outcome.history.trials.values()}) <= 2
 
 
 def test_never_more_run_at_once_than_parallel_allows(engine: str, root: Path) -> None:

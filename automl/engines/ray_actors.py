@@ -211,11 +211,12 @@ class Controller(tune_controller.TuneController):
 
     def _maybe_cache_trial_actor(self, trial: Any) -> bool:
         """Tune keeps no second actor, when two trials end at once and the next are not there yet."""
-        self._actor_cache.increase_max(trial.placement_group_factory)
+        key, more = trial.placement_group_factory, self._actor_cache.num_cached_objects + 1
+        self._actor_cache.increase_max(key, more)
         try:
             return bool(super()._maybe_cache_trial_actor(trial))
         finally:
-            self._actor_cache.decrease_max(trial.placement_group_factory)
+            self._actor_cache.decrease_max(key, more)
 
 
 @contextlib.contextmanager
