@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from automl import __version__
-from automl.__main__ import interrupted
 from automl.errors import AutoMLError, InputError, LeaseHeld
+from automl.interrupts import interrupted
 
 if TYPE_CHECKING:
     from automl.door import Result

@@ -329,6 +329,33 @@ def test_a_killed_ray_actor_costs_one_attempt_that_is_not_counted(ray_cluster: N
     assert [report.step for report in lost[0].reports] == list(range(1, 21))
 
 
+def test_no_placement_is_taken_back_while_ray_is_about_to_make_it(
+    ray_cluster: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is taken back between its two phases leaves the node short of a CPU until Ray is restarted."""
+    from ray.air.execution.resources import placement_group as module
+    from ray.air.execution.resources.request import ResourceRequest
+    from ray.util import placement_group_table
+
+    from automl.engines.ray_actors import Actors
+
+    states: list[str] = []
+    remove = module.remove_placement_group
+
+    def removes(group: Any) -> None:
+        states.append(placement_group_table(group)["state"])
+        remove(group)
+
+    monkeypatch.setattr("ray.util.remove_placement_group", removes)
+    monkeypatch.setattr(module, "remove_placement_group", removes)
+    manager = Actors(module.PlacementGroupResourceManager())
+    one = ResourceRequest([{"CPU": 1.0}])
+    manager.remove_actor(manager.add_actor(object, {}, one))
+    manager.add_actor(object, {}, one)
+    manager.cleanup()
+    assert states == ["CREATED", "CREATED"]
+
+
 def test_a_trial_of_two_ranks_is_one_trial_on_ray(ray_cluster: None, root: Path) -> None:
     tiny = "trainers.tiny_lightning"
     search = Search(

@@ -32,6 +32,8 @@ STEP_S = 1.0
 # While a slot waits for the sampler, Tune looks up so often; while nothing runs, this waits so long.
 PEEK_S = 0.002
 THOUGHT_S = 60.0
+# A placement that could be had at once is there after so long; an actor without one may take another.
+SETTLED_S = 0.5
 _NAMESPACE = "automl"
 _NODE_LABEL = "ray.io/node-id"
 # From the text of Ray's OutOfMemoryError.
@@ -168,9 +170,28 @@ class TaskSearcher(Searcher):
 
 
 class Actors(RayActorManager):
-    """Tune's own, with two mends (2.60)."""
+    """Tune's own, with three mends (2.60)."""
 
     desk: Desk | None = None
+    _requested_s = -math.inf
+
+    def add_actor(self, *arguments: Any, **words: Any) -> Any:
+        self._requested_s = time.monotonic()
+        return super().add_actor(*arguments, **words)
+
+    def remove_actor(self, tracked_actor: Any, *arguments: Any, **words: Any) -> bool:
+        if tracked_actor in self._pending_actors_to_attrs:
+            self._let_settle()
+        return bool(super().remove_actor(tracked_actor, *arguments, **words))
+
+    def cleanup(self) -> None:
+        if self._pending_actors_to_attrs:
+            self._let_settle()
+        super().cleanup()
+
+    def _let_settle(self) -> None:
+        """A placement that is taken back between its two phases leaves Ray's node short of it for ever."""
+        time.sleep(max(0.0, self._requested_s + SETTLED_S - time.monotonic()))
 
     def next(self, timeout: float | None = None) -> bool:
         """Tune asks for a trial once in a turn; one that is being thought of shall not wait for the next."""
@@ -194,16 +215,24 @@ class Controller(tune_controller.TuneController):
 
     pending = 1  # so many trials may wait for their actors at once
 
+    def __init__(self, *arguments: Any, **words: Any) -> None:
+        self._seen_s: dict[Any, float] = {}  # since when an actor of a trial is known to be on its way
+        super().__init__(*arguments, **words)
+
     def update_max_pending_trials(self, max_pending_trials: int | None = None) -> None:
         """Tune's own lets one wait, where a searcher is not its own."""
         super().update_max_pending_trials(self.pending)
 
     def _maybe_reuse_cached_actor(self, trial: Any) -> bool:
         own = self._trial_to_actor.get(trial)
-        starts = own is not None and self._actor_manager.is_actor_started(own)
-        if starts and trial not in self._resetting_trials:
-            return False  # where it only waits for a place, the warm one may be what has that place
+        if own is not None and trial not in self._resetting_trials and not self._waits_in_vain(own):
+            return False
         return bool(super()._maybe_reuse_cached_actor(trial))
+
+    def _waits_in_vain(self, actor: Any) -> bool:
+        """Whether an actor has no place after a while: the warm one may be what has that place."""
+        seen_s = self._seen_s.setdefault(actor, time.monotonic())
+        return not self._actor_manager.is_actor_started(actor) and time.monotonic() - seen_s > SETTLED_S
 
     def _cleanup_cached_actors(self, force_all: bool = False) -> None:
         if force_all or self._pending_trials or Actors.desk is None or not Actors.desk.more:
