@@ -132,9 +132,13 @@ class Desk:
         return None
 
     @property
+    def slots(self) -> int:
+        return self._slots()
+
+    @property
     def ahead(self) -> int:
         """As many as there are slots; but what a task takes may not be measured yet."""
-        return 1 if self.search.resources.gpus == "auto" else max(1, self._slots())
+        return 1 if self.search.resources.gpus == "auto" else max(1, self.slots)
 
     @property
     def thinking(self) -> bool:

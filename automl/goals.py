@@ -12,8 +12,9 @@ from automl.events import State
 from automl.results import Trial
 from automl.search import Search
 
-# So long before its end a search is nearly over: what packs the winner imports about that long.
-NEARLY_S = 15.0
+# So long before its end a search is nearly over: what packs the winner imports about that long, with the
+# little of the processor that trials leave.
+NEARLY_S = 30.0
 
 
 class Goals:

@@ -119,6 +119,17 @@ def test_slots_keep_their_workers_while_the_next_point_is_thought_of(
     assert len({trial.attempts[0].pid for trial in outcome.history.trials.values()}) <= 2
 
 
+def test_a_pruned_trial_gives_its_worker_to_the_next(engine: str, root: Path) -> None:
+    """The next trial waits the moment that the pruned one takes to leave; no other worker is started."""
+    pruner = Policy("median", {"n_startup_trials": 1, "n_warmup_steps": 0})
+    search = a_search(trials=16, sampler="random", pruner=pruner, **{"model.sleep": 0.05})
+    watcher = Watcher()
+    outcome = run(search, engine, view=watcher)
+    assert states(outcome)["PRUNED"] >= 3
+    pids = {trial.attempts[0].pid for trial in outcome.history.trials.values()}
+    assert len(pids) <= watcher.slots == 2
+
+
 def test_never_more_run_at_once_than_parallel_allows(engine: str, root: Path) -> None:
     running: set[int] = set()
     most = []
@@ -333,12 +344,15 @@ def test_no_placement_is_taken_back_while_ray_is_about_to_make_it(
     ray_cluster: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is taken back between its two phases leaves the node short of a CPU until Ray is restarted."""
+    import ray
     from ray.air.execution.resources import placement_group as module
     from ray.air.execution.resources.request import ResourceRequest
     from ray.util import placement_group_table
 
     from automl.engines.ray_actors import Actors
 
+    while ray.available_resources().get("CPU") != 2.0:  # what the last search had
+        time.sleep(0.1)
     states: list[str] = []
     remove = module.remove_placement_group
 

@@ -101,6 +101,10 @@ class Desk(Protocol):
     cpus: float  # what each trial takes; how much of a GPU, its task says
 
     @property
+    def slots(self) -> int:
+        """How many attempts may be there at once. One that was told to end, and has not yet, still is."""
+
+    @property
     def ahead(self) -> int:
         """How many tasks may be taken before there is a place for them."""
 

@@ -71,7 +71,7 @@ class Local(Engine):
         self._running.clear()
 
     def _feed(self, desk: Desk) -> None:
-        while (task := desk.next_task(self._fits)) is not None:
+        while len(self._running) < desk.slots and (task := desk.next_task(self._fits)) is not None:
             gpus = task.resources["gpus"]
             slot = self._warm(gpus)
             if slot is None:

@@ -82,6 +82,8 @@ class Bridge:
 
     def _next_task(self) -> Task | None:
         """The desk's; where nothing runs there is nothing to hear meanwhile, and Tune would sleep longer."""
+        if len(self._tasks) >= self.desk.slots:
+            return None  # one was told to end: its actor is free in a moment, and another is not needed
         task = self.desk.next_task(self._fits)
         until_s = time.monotonic() + THOUGHT_S
         while task is None and not self._tasks and self.desk.thinking and time.monotonic() < until_s:
