@@ -185,9 +185,10 @@ class Desk:
         over = self.done
         if over:
             self.ending = self.ending or self._by_itself()  # a signal that comes later stops nothing
+        if over in self._foreseen:
+            return  # as nearly always
         nothing_to_begin = self.stopping or (not self._room() and not self._waiting)
-        nearly = over or nothing_to_begin or self._goals.nearly_over(self._ended, self.alive_s)
-        if nearly and over not in self._foreseen:
+        if over or nothing_to_begin or self._goals.nearly_over(self._ended, self.alive_s):
             self._foreseen.add(over)
             self._foresee(over)
 
