@@ -33,7 +33,7 @@ DUMP_SIGNAL = signal.SIGUSR1
 # A process in the middle of a system call may outlive its SIGKILL; a guard waits no longer for one.
 _GIVE_UP_S = 5.0
 # A host's death closes the pipe at once, unless something forked off it holds a copy; so look as well.
-_LOOK_S = 5.0
+LOOK_S = 5.0
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
@@ -52,19 +52,21 @@ def heed_dumps() -> None:
     faulthandler.register(DUMP_SIGNAL, file=2, all_threads=True)
 
 
-def stand(folder: Path) -> None:
+def stand(folder: Path, host: int | None = None) -> None:
     """Fork, twice. The grandchild returns from here, as the worker; the others guard and never return.
 
     Args:
         folder: where `SWEPT` is written.
+        host: the pid of the process with which everything ends; None for the parent of this one.
     """
     # Should the upper guard die, the lower one still has the rest to end, and so is only told.
     for sign in (signal.SIGTERM, signal.SIGKILL):
-        host, me = os.getppid(), os.getpid()
+        host, me = host or os.getppid(), os.getpid()
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
         ward = os.fork()
         if ward:
             Guard(ward, host, folder).watch()
+        host = None
         _prctl(_PR_SET_PDEATHSIG, sign)
         if os.getppid() != me:
             os._exit(1)
@@ -79,12 +81,15 @@ class Guard:
 
     Args:
         ward: its pid, a child of this process: the worker, or the guard below.
-        host: the pid of the process that started this one.
+        host: the pid of the process that started this one, or had another start it.
         folder: where `SWEPT` is written.
     """
 
     def __init__(self, ward: int, host: int, folder: Path) -> None:
-        self._ward, self._host, self._folder = ward, host, folder
+        self._ward, self._folder = ward, folder
+        self._host: psutil.Process | None = None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._host = psutil.Process(host)
         self._bell, rung = socket.socketpair()
         for end in (self._bell, rung):
             end.setblocking(False)
@@ -108,9 +113,16 @@ class Guard:
     def _let_go(self) -> bool:
         """Sleep until something happens; whether the host is gone or wants an end."""
         watched: list[int | socket.socket] = [0, self._bell]
-        ready = select.select(watched, [], [], _LOOK_S)[0]
+        ready = select.select(watched, [], [], LOOK_S)[0]
         told = self._bell.recv(4096) if self._bell in ready else b""
-        return 0 in ready or signal.SIGTERM in told or os.getppid() != self._host
+        return 0 in ready or signal.SIGTERM in told or not self._host_lives()
+
+    def _host_lives(self) -> bool:
+        if self._host is None or not self._host.is_running():
+            return False
+        with contextlib.suppress(psutil.Error):
+            return self._host.status() != psutil.STATUS_ZOMBIE
+        return False
 
     def _bury(self) -> int | None:
         """Reap every dead child, adopted ones included; the ward's status once it is among them."""

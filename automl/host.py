@@ -35,7 +35,7 @@ class Host:
         root: the project's folder.
         cpus, gpus: what this slot was given.
         devices: the GPUs that it may see, as CUDA_VISIBLE_DEVICES takes them.
-        source: where workers may be found that are warm already, for as many CPUs and no GPU.
+        source: where workers may be found that are warm already, for as many CPUs.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Host:
         source: Source | None = None,
     ) -> None:
         self._root, self._cpus, self._gpus = root, cpus, gpus
-        self._source = None if gpus else source
+        self._source = source
         self._devices = ",".join(devices)
         self._scratch = scratch.make()
         self._workers: dict[str, WorkerProcess] = {}
@@ -171,9 +171,10 @@ class Host:
         if worker is None:
             if self._gpus:  # two frameworks would fight for one GPU's memory
                 self._drop_all()
-            worker = (self._source.take(framework) if self._source else None) or WorkerProcess.spawn(
-                framework, self._cpus, self._gpus, self._devices, self._root, self._scratch, ranks
-            )
+            size = self._cpus, self._gpus, self._devices
+            if self._source:
+                worker = self._source.take(framework, ranks, self._gpus, self._devices)
+            worker = worker or WorkerProcess.spawn(framework, *size, self._root, self._scratch, ranks)
             self._workers[framework] = worker
         return worker
 

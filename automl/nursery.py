@@ -17,8 +17,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from automl import ranks as several
 from automl import scratch
-from automl.process import Child, WorkerProcess
+from automl.bodies import Body
+from automl.forkserver import FORKS, Forkserver
+from automl.process import WorkerProcess, shared_environment
 
 _ASK_S = 5.0
 
@@ -26,8 +29,17 @@ _ASK_S = 5.0
 class Source(Protocol):
     """Where a host may find a worker that is warm already."""
 
-    def take(self, framework: str) -> WorkerProcess | None:
-        """A worker that from now on is the caller's; None where there is none left."""
+    def take(
+        self, framework: str, ranks: int = 1, gpus: float = 0, devices: str = ""
+    ) -> WorkerProcess | None:
+        """A worker that from now on is the caller's; None where there is none left.
+
+        Args:
+            framework: what it trains with.
+            ranks: in how many processes or replicas.
+            gpus: what it may use.
+            devices: those that it may see, as CUDA_VISIBLE_DEVICES has them.
+        """
 
 
 class Nursery:
@@ -35,7 +47,7 @@ class Nursery:
 
     Args:
         root: the project's folder.
-        cpus: of each worker; it sees no GPU.
+        cpus: of each worker.
         ranks: in how many processes or replicas it trains, by framework; one where nothing is said.
     """
 
@@ -43,7 +55,9 @@ class Nursery:
         self._root, self._cpus, self._ranks = root, cpus, dict(ranks or {})
         self._place = scratch.make()
         self._idle: list[WorkerProcess] = []
-        self._given: list[Child] = []
+        self._given: list[Body] = []
+        self._servers: dict[str, Forkserver] = {}
+        self._warm: dict[str, Sequence[str]] = {}
         self._lock = threading.Lock()
         self._listener = socket.socket(socket.AF_UNIX)
         self.address = str(self._place / "n")
@@ -53,17 +67,28 @@ class Nursery:
         self._thread = threading.Thread(target=self._serve, name="automl-nursery", daemon=True)
         self._thread.start()
 
-    def grow(self, frameworks: Sequence[str], addresses: Mapping[str, Sequence[str]]) -> None:
-        """Start a worker for each of the frameworks, which imports it and what the addresses name.
+    def preload(self, addresses: Mapping[str, Sequence[str]]) -> None:
+        """Begin to import the frameworks of which one import serves all workers; call it once, first.
 
         Args:
-            frameworks: one may be named several times.
-            addresses: of models and data, by framework.
+            addresses: of models and data, by framework, which each worker will import.
+        """
+        self._warm = dict(addresses)
+        for framework in self._warm:
+            ranks = self._ranks.get(framework, 1)
+            if framework in FORKS and several.program(framework, ranks) == several.ALONE:
+                environment = shared_environment(several.threads_each(self._cpus, framework, ranks))
+                log = self._place / f"{framework}.log"
+                self._servers[framework] = Forkserver(framework, self._root, environment, log)
+
+    def grow(self, frameworks: Sequence[str]) -> None:
+        """Start a worker without a GPU for each of the frameworks.
+
+        Args:
+            frameworks: of those that were preloaded; one may be named several times.
         """
         for framework in frameworks:
-            ranks = self._ranks.get(framework, 1)
-            warm = addresses[framework]
-            worker = WorkerProcess.spawn(framework, self._cpus, 0, "", self._root, self._place, ranks, warm)
+            worker = self._start(framework, self._ranks.get(framework, 1))
             with self._lock:
                 self._idle.append(worker)
 
@@ -72,13 +97,19 @@ class Nursery:
         with self._lock:
             self._idle = [*workers, *self._idle]
 
-    def take(self, framework: str) -> WorkerProcess | None:
+    def take(
+        self, framework: str, ranks: int = 1, gpus: float = 0, devices: str = ""
+    ) -> WorkerProcess | None:
         """See `Source`."""
         with self._lock:
-            found = next((worker for worker in self._idle if worker.framework == framework), None)
-            if found:
+            fits = (each for each in self._idle if (each.framework, each.ranks) == (framework, ranks))
+            if not gpus and (found := next(fits, None)):
                 self._idle.remove(found)
-        return found
+                return found
+            alone = several.program(framework, ranks) == several.ALONE
+            if alone and framework in self._servers and not self._closed:
+                return self._start(framework, ranks, gpus, devices)
+        return None
 
     def close(self) -> None:
         """End the workers that nobody took. May be called twice."""
@@ -93,9 +124,16 @@ class Nursery:
             left, self._idle = self._idle, []
         for worker in left:
             worker.leave()
+        for server in self._servers.values():
+            server.close()
         for worker in left:
             worker.kill()
         shutil.rmtree(self._place, ignore_errors=True)
+
+    def _start(self, framework: str, ranks: int, gpus: float = 0, devices: str = "") -> WorkerProcess:
+        server, size = self._servers.get(framework), (self._cpus, gpus, devices)
+        warm = self._warm[framework]
+        return WorkerProcess.spawn(framework, *size, self._root, self._place, ranks, warm, server)
 
     def _serve(self) -> None:
         while True:
@@ -105,11 +143,13 @@ class Nursery:
                 return  # closed
             with caller, contextlib.suppress(OSError, ValueError):
                 caller.settimeout(_ASK_S)
-                self._hand_over(caller, json.loads(caller.recv(4096))["framework"])
+                self._hand_over(caller, json.loads(caller.recv(4096)))
 
-    def _hand_over(self, caller: socket.socket, framework: str) -> None:
-        self._given = [child for child in self._given if child.alive()]  # buries those that have ended
-        worker = self.take(framework)
+    def _hand_over(self, caller: socket.socket, wanted: Mapping[str, Any]) -> None:
+        for ended in [body for body in self._given if not body.alive()]:
+            ended.bury()
+            self._given.remove(ended)
+        worker = self.take(**wanted)
         if worker is None:
             caller.sendall(b"{}")
             return
@@ -131,13 +171,16 @@ class Elsewhere:
     def __init__(self, address: str) -> None:
         self._address = address
 
-    def take(self, framework: str) -> WorkerProcess | None:
+    def take(
+        self, framework: str, ranks: int = 1, gpus: float = 0, devices: str = ""
+    ) -> WorkerProcess | None:
         """See `Source`."""
+        wanted = {"framework": framework, "ranks": ranks, "gpus": gpus, "devices": devices}
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as line:
             line.settimeout(_ASK_S)
             line.connect(self._address)
-            line.sendall(json.dumps({"framework": framework}).encode())
-            text, descriptors, _, _ = socket.recv_fds(line, 1 << 16, 2)
+            line.sendall(json.dumps(wanted).encode())
+            text, descriptors, _, _ = socket.recv_fds(line, 1 << 16, 3)
             line.sendall(b"!")
             said: dict[str, Any] = json.loads(text or b"{}")
             return WorkerProcess.taken(said, descriptors) if said else None

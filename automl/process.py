@@ -16,10 +16,12 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from automl import guard, scratch
+from automl.bodies import Body, Child, Foster
 from automl.engines.base import Message
+from automl.forkserver import Forkserver
 from automl.ranks import program, threads_each
 
 # Guards that have not ended everything after so long are killed themselves, and swept after.
@@ -28,100 +30,6 @@ KILL_S = 10.0
 DEATH_S = 2.0
 # A worker gets neither: it opens no database and no tracking run.
 _SECRETS = ("AUTOML_LEDGER", "AUTOML_OPTUNA_STORAGE", "PGPASSWORD")
-
-
-class Body(Protocol):
-    """The outermost process of a worker, the upper guard: a child of this process, or of another."""
-
-    pid: int
-
-    def alive(self) -> bool:
-        """Whether it has not ended yet."""
-
-    def wait(self, timeout_s: float | None) -> int | None:
-        """How it ended, as subprocess tells it; None if it has not within the time."""
-
-    def signal(self, number: int) -> None:
-        """Send it a signal, unless it has ended."""
-
-    def let_go(self) -> None:
-        """Have the guards end everything: closes the pipe at whose other side they wait."""
-
-    def bury(self) -> None:
-        """It has ended: give back what it was known by."""
-
-
-class Child:
-    """A worker that this process started."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process, self.pid = process, process.pid
-
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def wait(self, timeout_s: float | None) -> int | None:
-        try:
-            return self._process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return None
-
-    def signal(self, number: int) -> None:
-        self._process.send_signal(number)
-
-    def let_go(self) -> None:
-        assert self._process.stdin
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
-
-    def bury(self) -> None:
-        """Done by `wait`."""
-
-    @property
-    def lifeline(self) -> int:
-        """This side of the pipe, as a file descriptor."""
-        assert self._process.stdin
-        return self._process.stdin.fileno()
-
-
-class Foster:
-    """A worker that another process of this machine started, and handed over with its pipe.
-
-    Args:
-        pid: of its upper guard.
-        lifeline: this side of the guards' pipe; no other process has it any more.
-        folder: the worker's own, where the guards write how it ended.
-    """
-
-    def __init__(self, pid: int, lifeline: int, folder: Path) -> None:
-        self.pid, self._folder = pid, folder
-        self._lifeline: int | None = lifeline
-        self._handle = os.pidfd_open(pid)
-
-    def alive(self) -> bool:
-        return not select.select([self._handle], [], [], 0)[0]
-
-    def wait(self, timeout_s: float | None) -> int | None:
-        if not select.select([self._handle], [], [], timeout_s)[0]:
-            return None
-        # Only the process that started it can ask the system how it ended; the guards write it down.
-        try:
-            status = (self._folder / guard.SWEPT).read_text()
-        except OSError:
-            return -signal.SIGKILL  # nothing else ends both guards
-        return os.waitstatus_to_exitcode(int(status)) if status else 0
-
-    def signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._handle, number)
-
-    def let_go(self) -> None:
-        if self._lifeline is not None:
-            os.close(self._lifeline)
-            self._lifeline = None
-
-    def bury(self) -> None:
-        os.close(self._handle)
 
 
 class WorkerProcess:
@@ -167,6 +75,7 @@ class WorkerProcess:
         place: Path,
         ranks: int = 1,
         warm: Sequence[str] = (),
+        server: Forkserver | None = None,
     ) -> WorkerProcess:
         """Start one.
 
@@ -179,6 +88,7 @@ class WorkerProcess:
             ranks: in how many processes, or replicas, it trains.
             warm: addresses of models and data that it imports at once, with its framework, before it is
                 told anything.
+            server: it is forked off this one, which has imported the framework.
         """
         folder = Path(tempfile.mkdtemp(prefix="w-", dir=place))
         address = str(folder / "s")
@@ -187,22 +97,32 @@ class WorkerProcess:
         listener.listen(1)
         said = {"framework": framework, "cpus": cpus, "gpus": gpus, "ranks": ranks, "root": root}
         said["warm"] = list(warm)
-        threads = threads_each(cpus, framework, ranks)
+        own = {
+            scratch.MARK: address,
+            "AUTOML_WORKER": json.dumps({**said, "scratch": str(folder)}),
+            "CUDA_VISIBLE_DEVICES": devices,
+        }
+        body: Body | None = None
         with (folder / "worker.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", program(framework, ranks)],
-                cwd=root,
-                env=_environment(threads, devices, address, {**said, "scratch": str(folder)}),
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        return cls(framework, folder, Child(process), listener, ranks=ranks)
+            if server:
+                with contextlib.suppress(OSError):  # it is gone: without it, then
+                    body = Foster.forked(server, own, folder, log.fileno())
+            if body is None:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", program(framework, ranks)],
+                    cwd=root,
+                    env={**shared_environment(threads_each(cpus, framework, ranks)), **own},
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+                body = Child(process)
+        return cls(framework, folder, body, listener, ranks=ranks)
 
     def hand_over(self) -> tuple[dict[str, Any], list[int]]:
         """What `taken` makes it again from in another process: plain data, and file descriptors."""
-        assert isinstance(self._process, Child) and not self._buffer, "only an idle worker of one's own"
+        assert not self._buffer, "only an idle worker"
         line = self._link or self._listener
         assert line
         said = {
@@ -213,11 +133,10 @@ class WorkerProcess:
             "ranks": self.ranks,
             "unsent": self._unsent.decode(),
         }
-        return said, [line.fileno(), self._process.lifeline]
+        return said, [line.fileno(), *self._process.descriptors()]
 
-    def forget(self) -> Child:
+    def forget(self) -> Body:
         """Close this process's ends of what was handed over; what is left is to bury it one day."""
-        assert isinstance(self._process, Child)
         for each in (self._link, self._listener):
             if each:
                 each.close()
@@ -235,7 +154,8 @@ class WorkerProcess:
             os.set_inheritable(each, False)
         line, folder = socket.socket(fileno=descriptors[0]), Path(said["folder"])
         try:
-            body = Foster(said["pid"], descriptors[1], folder)
+            birth = socket.socket(fileno=descriptors[2]) if descriptors[2:] else None
+            body = Foster(said["pid"], descriptors[1], folder, birth)
         except OSError:
             line.close()
             os.close(descriptors[1])
@@ -341,7 +261,12 @@ def _ending(code: int) -> str:
     return f"exit code {code}"
 
 
-def _environment(threads: int, devices: str, address: str, said: Mapping[str, Any]) -> dict[str, str]:
+def shared_environment(threads: int) -> dict[str, str]:
+    """What all workers of a search see: no credentials, and for now no GPU.
+
+    Args:
+        threads: that each process computes with.
+    """
     env = {
         key: value
         for key, value in os.environ.items()
@@ -350,12 +275,10 @@ def _environment(threads: int, devices: str, address: str, said: Mapping[str, An
     for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
         env[key] = str(threads)
     env |= {
-        "CUDA_VISIBLE_DEVICES": devices,
+        "CUDA_VISIBLE_DEVICES": "",
         "PYTHONUNBUFFERED": "1",
         "TF_CPP_MIN_LOG_LEVEL": env.get("TF_CPP_MIN_LOG_LEVEL", "2"),
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        "AUTOML_SOCKET": address,
-        "AUTOML_WORKER": json.dumps(said),
     }
     return env

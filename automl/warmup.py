@@ -27,17 +27,18 @@ def warm_up(planned: Plan, engine: Engine) -> Nursery:
     ours = {trainer.framework for trainer in search.trainers.values()}
     ranks = {name: int(wants.on_cpu(name)["ranks"]) for name in ours}
     nursery = Nursery(str(planned.root), wants.cpus, ranks)
-    if wants.gpus:  # which ones a worker may see is known once it has its slot
-        return nursery
     engine.welcome(nursery)
     by_framework: dict[str, list[str]] = {}
     for trainer in search.trainers.values():
         addresses = by_framework.setdefault(trainer.framework, [])
         addresses += [each for each in (trainer.model, trainer.data) if each]
+    nursery.preload(by_framework)
+    if wants.gpus:  # which ones a worker may see is known once it has its slot
+        return nursery
     most = [engine.foresee(wants.cpus, wants.gpus), search.budget.trials, wants.parallel]
     slots = min(count for count in most if isinstance(count, int))
     frameworks = islice(cycle(by_framework), max(slots, len(by_framework)))
-    nursery.grow(list(frameworks), by_framework)
+    nursery.grow(list(frameworks))
     return nursery
 
 

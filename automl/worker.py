@@ -286,12 +286,16 @@ def _kept(handle: TrialHandle, files: TrialFolder) -> str | None:
     return next(reversed(folders(files.url, "weights")), None)
 
 
-def main() -> None:
-    """Serve the host at `AUTOML_SOCKET`; as another rank than the first, serve that one."""
+def main(host: int | None = None) -> None:
+    """Serve the host at `AUTOML_SOCKET`; as another rank than the first, serve that one.
+
+    Args:
+        host: the pid of the process with which this one ends, if that is not its parent.
+    """
     said = json.loads(os.environ["AUTOML_WORKER"])
     alone = ranks.program(said["framework"], said["ranks"]) == ranks.ALONE
     if alone:  # else the guards stand above torchrun
-        guard.stand(Path(said["scratch"]))
+        guard.stand(Path(said["scratch"]), host)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     guard.heed_dumps()
     sys.path.insert(0, said["root"])

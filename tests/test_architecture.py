@@ -77,6 +77,8 @@ FLOORS: list[tuple[str, ...]] = [
         "thinning",
         "thought",
         "brain",
+        "forkserver",
+        "bodies",
         "process",
         "nursery",
         "host",
@@ -115,7 +117,7 @@ FLOORS: list[tuple[str, ...]] = [
         "export.automl_model_loader",
     ),
     # The programs of the child processes, which pick their adapter by name.
-    ("worker", "follower", "trackers.__main__", "trackers.audit", "export.__main__"),
+    ("worker", "follower", "preloaded", "trackers.__main__", "trackers.audit", "export.__main__"),
     ("sweep", "thinker", "tasks", "desk", "plan", "warmup", "winner", "run", "deep", "lookup", "fsck"),
     ("door", "board", "console", "doctor", "cli", "__main__", ""),
 ]

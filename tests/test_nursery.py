@@ -21,6 +21,7 @@ from automl.process import WorkerProcess
 from automl.run import run
 from tests.faults.kill import offspring
 from tests.test_engines import Watcher, a_search, engine, ray_cluster
+from tests.test_forkserver import pid_of, server_of
 from tests.test_watch import PATIENCE_S, ROOT, a_task, drive
 
 __all__ = ["engine", "ray_cluster"]  # fixtures
@@ -76,7 +77,8 @@ def a_trial(place: Path) -> Task:
 
 
 def grow(nursery: Nursery, count: int = 1) -> None:
-    nursery.grow(["function"] * count, {"function": [QUADRATIC]})
+    nursery.preload({"function": [QUADRATIC]})
+    nursery.grow(["function"] * count)
 
 
 def until_gone(pid: int) -> None:
@@ -145,6 +147,21 @@ def test_those_that_nobody_took_end_with_the_nursery(nursery: Nursery) -> None:
     nursery.close()
     for each in mine:
         until_gone(each.pid)
+
+
+def test_lightning_is_imported_once_for_all_workers_whoever_asks_and_however_late(nursery: Nursery) -> None:
+    nursery.preload({"lightning": ["trainers.tiny_lightning:TinyNet"]})
+    nursery.grow(["lightning"])
+    workers = [
+        nursery.take("lightning"),
+        Elsewhere(nursery.address).take("lightning"),
+        nursery.take("lightning"),
+    ]
+    servers = {server_of(pid_of(each)) for each in workers if each}
+    assert len(servers) == 1
+    assert servers.pop().ppid() == os.getpid()
+    assert [each.kill() for each in workers if each] == ["exit code 0"] * 3
+    assert nursery.take("lightning", ranks=2) is None  # torchrun starts those
 
 
 def test_code_is_imported_once_a_slot_and_the_check_is_no_slot_more(engine: str, root: Path) -> None:

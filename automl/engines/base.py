@@ -159,7 +159,7 @@ class Warm(Protocol):
 
     address: str
 
-    def take(self, framework: str) -> Any:
+    def take(self, framework: str, ranks: int = 1, gpus: float = 0, devices: str = "") -> Any:
         """A worker that from now on is the caller's; None where there is none left."""
 
 
