@@ -36,11 +36,27 @@ def machine_id() -> str:
         return socket.gethostname()
 
 
-def share(nice: int) -> None:
-    """How much of a busy processor this process leaves to others: 19 nearly all, 0 none.
+# Nearly all of a busy processor is left to others.
+LAST = 19
+
+
+def share(nice: int, pid: int | None = None) -> None:
+    """How much of a busy processor a process leaves to others: 19 nearly all, 0 none.
 
     For one that leads a session of its own: Linux shares the processor among sessions first, and looks at
     the niceness of processes only within one (sched(7), autogroup). Elsewhere this does nothing.
+
+    Args:
+        nice: from 0 to 19.
+        pid: of the process, one of this user's; None for this one.
     """
     with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(nice))
+        Path(f"/proc/{pid or 'self'}/autogroup").write_text(str(nice))
+
+
+def shared(pid: int | None = None) -> int:
+    """What `share` was told of a process, as there; 0 where that is not known."""
+    try:
+        return int(Path(f"/proc/{pid or 'self'}/autogroup").read_text().split()[-1])
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -7,11 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import skops.io
 import torch
@@ -19,7 +23,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from automl.errors import WorkerError
 from automl.export import automl_model_loader
-from automl.export.base import Order, Package, publish, publisher_environment
+from automl.export.base import Order, Package, Publisher, publish, publisher_environment
 
 PROJECT = Path(__file__).parent / "project"
 ROWS = np.random.default_rng(0).normal(size=(6, 8)).astype("float32")
@@ -232,6 +236,33 @@ def test_weights_that_do_not_fit_their_model_are_one_line_and_leave_nothing(
         publish(order(framework="lightning", model="trainers.tiny_lightning:TinyNet"))
     assert "\n" not in str(caught.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["weights"]
+
+
+def nice_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel shares by processes alone")
+@pytest.mark.parametrize("framework", ["keras", "function"])  # whose verifiers are started, and forked
+def test_trials_go_first_until_the_publisher_has_an_order(
+    order: Callable[..., Order], framework: str
+) -> None:
+    said = order(framework=framework, model="trainers.tiny_function:quadratic")
+    publisher = Publisher(framework, said.root)
+    process = psutil.Process(publisher.pid)
+    while not process.children():
+        time.sleep(0.01)
+    verifier = process.children()[0]
+    while [nice_of(each.pid) for each in (process, verifier)] != [19, 19]:
+        time.sleep(0.01)
+    process.suspend()
+    with ThreadPoolExecutor() as pool, closing(publisher):
+        ordered = pool.submit(publisher.publish, said, 5.0)
+        while nice_of(process.pid) or nice_of(verifier.pid):
+            assert not ordered.done()
+            time.sleep(0.01)
+        with pytest.raises(WorkerError, match="longer than 5 s"):
+            ordered.result()
 
 
 def test_the_publisher_has_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ class Verifier:
             try:
                 ours.close()
                 os.setsid()
+                machine.share(machine.shared(os.getppid()))  # as its builder, whom the driver may hurry on
                 guard.die_with_parent()
                 os.chdir(self._scratch.name)
                 _serve(theirs.makefile("r", encoding="utf-8"), theirs.makefile("w", encoding="utf-8"))
@@ -85,6 +86,7 @@ class Verifier:
     def _spawn(self, framework: str) -> tuple[IO[str], IO[str]]:
         environment = {**os.environ, "AUTOML_VERIFY": framework}
         process = spawn("automl.export.verify", environment, cwd=self._scratch.name)
+        machine.share(machine.shared(), process.pid)
         self._stack.push(process)
         self._stack.callback(_kill, process.pid)
         assert process.stdin is not None and process.stdout is not None
@@ -196,7 +198,6 @@ def _warm(framework: str) -> None:
 
 def _serve(orders: IO[str], answers: IO[str]) -> None:
     for line in orders:
-        machine.share(0)
         asked = json.loads(line)
         try:
             with np.load(asked["expected"], allow_pickle=False) as arrays:
@@ -213,7 +214,6 @@ def main() -> None:
     guard.die_with_parent()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    machine.share(19)  # as its builder, until there is something to verify
     _warm(os.environ["AUTOML_VERIFY"])
     _serve(sys.stdin, out)
 

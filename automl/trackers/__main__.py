@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 from urllib.parse import unquote, urlsplit
 
-from automl import machine, scratch
+from automl import scratch
 from automl.events import Event
 from automl.trackers.base import SUPERSEDED, Message, Plan, Superseded, Tracker
 from automl.urls import mask_url
@@ -32,7 +32,7 @@ LAST_RETRY_S = 1.0  # while the driver waits for the end
 ORPHAN_S = 15.0  # an orphan's last attempt takes no longer than this
 PR_SET_PDEATHSIG = 1
 # Where there is not enough of the processor, trials go first, those too that Ray runs at its own 15: what is
-# shown later is shown all the same.
+# shown later is shown all the same. See `machine.share` as well, which its driver calls.
 NICE = 19
 
 
@@ -217,7 +217,6 @@ def main() -> int:
     inbox = Inbox(sys.stdin)
     die_with_parent(inbox)
     os.nice(NICE)
-    machine.share(NICE)
     os.chdir(plan.root)
     with alone(plan):
         return Pursuit(plan, inbox, out).run()

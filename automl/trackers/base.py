@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+from automl import machine
 from automl.events import Event
 
 Message = dict[str, Any]
@@ -155,6 +156,7 @@ class Follower:
         """
         deadline = time.monotonic() + timeout_s
         self._finishing = True
+        self._share(self._process)
         while not self._send({"finish": True}) and time.monotonic() < deadline and self._thread.is_alive():
             self._thread.join(0.05)
         self._thread.join(max(0.0, deadline - time.monotonic()))
@@ -191,6 +193,7 @@ class Follower:
             if self._closing.is_set():
                 return -1
             process = self._process = spawn("automl.trackers", tracker_environment())
+        self._share(process)
         assert process.stdin is not None and process.stdout is not None
         with process, contextlib.suppress(BrokenPipeError):
             process.stdin.write(json.dumps(asdict(self._plan)) + "\n")
@@ -201,6 +204,11 @@ class Follower:
             for line in process.stdout:
                 self._note(json.loads(line))
         return process.wait()
+
+    def _share(self, process: subprocess.Popen[str] | None) -> None:
+        """Trials go first, until somebody waits for it."""
+        if process is not None:
+            machine.share(0 if self._finishing else machine.LAST, process.pid)
 
     def _note(self, message: Message) -> None:
         self._cursor = message.get("cursor", self._cursor)
