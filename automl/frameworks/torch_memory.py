@@ -19,8 +19,9 @@ def hold(gpus: float) -> None:
 
 
 def begin() -> None:
-    """From here on the peak is the next trial's."""
+    """From here on the peak is the next trial's: what is only cached of the one before does not count."""
     if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
         for device in range(torch.cuda.device_count()):
             torch.cuda.reset_peak_memory_stats(device)
 
