@@ -57,7 +57,8 @@ _GPU_TEXTS = re.compile(
 )
 _LOST_TEXTS = re.compile(r"DataLoader worker .* (killed by signal|exited unexpectedly)")
 # The one CUDA error that is the trainer's own: an index past the end, mostly.
-_ASSERT = "device-side assert"
+# (Every CUDA error that torch raises offers "to enable device-side assertions".)
+_ASSERT = re.compile(r"device-side assert triggered|CUDA_ERROR_ASSERT")
 _MACHINE_ERRNOS = frozenset(
     {
         errno.EIO,
@@ -187,7 +188,7 @@ def _is_machine(error: BaseException) -> bool:
         return True
     text = str(error)
     if _GPU_TEXTS.search(text):
-        return _ASSERT not in text
+        return not _ASSERT.search(text)
     return bool(_types(error) & _MACHINE_TYPES or _LOST_TEXTS.search(text) or _NOT_MEMORY.search(text))
 
 

@@ -17,6 +17,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 from automl.forkserver import MOST_BYTES
@@ -24,11 +25,17 @@ from automl.frameworks.base import framework
 
 # These keep threads of OpenBLAS, which ends them before a fork and starts them again after it.
 _FORK_SAFE = ("numpy", "scipy.linalg")
+# jemalloc's own, in pyarrow, which pandas 3 imports: jemalloc prepares for a fork by itself.
+_LOOKED_AFTER = ("jemalloc_bg_thd",)
 
 
-def threads() -> int:
-    """How many the system counts in this process, those of libraries included."""
-    return len(os.listdir("/proc/self/task")) if sys.platform == "linux" else sys.maxsize
+def threads() -> list[str]:
+    """The names of this process's threads, those of libraries included, that would not survive a fork."""
+    found = []
+    for each in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # it has just ended
+            found.append((each / "comm").read_text().strip())
+    return [name for name in found if name not in _LOOKED_AFTER]
 
 
 class Preloaded:
@@ -44,12 +51,17 @@ class Preloaded:
         self._program = program
         for each in _FORK_SAFE:
             import_module(each)
-        safe_threads = threads()
         self._forks = False
         try:
+            safe = len(threads())
             framework(name)
             import_module(program)
-            self._forks = threads() <= safe_threads
+            now = threads()
+            self._forks = len(now) <= safe
+            print(
+                f"{name} is imported, {'forks' if self._forks else 'nothing forks'}: threads {now}",
+                flush=True,
+            )
         except Exception:  # told, as a fault, by the worker that finds the same
             traceback.print_exc()
         # Counting references to it writes into every object; collecting garbage, here or in a fork, need

@@ -12,6 +12,13 @@ import torch
 
 from automl import causes
 
+# What torch 2.11 adds to the message of every CUDA error, as an H200 showed it.
+TORCH_ADDS = (
+    "\nCUDA kernel errors might be asynchronously reported at some other API call, so the stacktrace below "
+    "might be incorrect.\nFor debugging consider passing CUDA_LAUNCH_BLOCKING=1\nCompile with "
+    "`TORCH_USE_CUDA_DSA` to enable device-side assertions.\n"
+)
+
 
 class ResourceExhaustedError(Exception):
     """Named as TensorFlow's."""
@@ -27,7 +34,8 @@ class ResourceExhaustedError(Exception):
         (ResourceExhaustedError("OOM when allocating tensor with shape[9]"), "memory"),
         (ResourceExhaustedError("runs/x; No space left on device"), "machine"),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), "machine"),
-        (RuntimeError("CUDA error: device-side assert triggered"), "code"),
+        (RuntimeError("CUDA error: device-side assert triggered" + TORCH_ADDS), "code"),
+        (RuntimeError("CUDA error: an illegal memory access was encountered" + TORCH_ADDS), "machine"),
         (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), "machine"),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), "machine"),
         (ConnectionResetError("reset"), "machine"),

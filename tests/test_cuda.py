@@ -128,7 +128,11 @@ def play(root: Path, engine: str, search: Search) -> Played:
 
     acting.run = run  # type: ignore[method-assign]
     watcher = Watcher()
-    return Played(automl.run(search, engine=acting, view=watcher), watcher, noted[0])
+    try:
+        return Played(automl.run(search, engine=acting, view=watcher), watcher, noted[0])
+    finally:  # what pytest shows of a test that failed
+        for event in watcher.events:
+            print(f"{event.time_s:.1f}", event.kind, event.trial, event.attempt, str(event.data)[:300])
 
 
 def a_search(points: Sequence[Mapping[str, Any]], net: str = f"{NETS}:CudaNet", **more: Any) -> Search:

@@ -26,6 +26,9 @@ from automl import preloaded
 def starts_a_thread(name):
     threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
 
+def starts_one_that_looks_after_itself(name):
+    import pyarrow
+
 def fails(name):
     raise ImportError("libcudart.so.12: cannot open shared object file")
 
@@ -163,16 +166,20 @@ def test_a_server_that_dies_before_the_birth_costs_the_worker(server: Forkserver
     assert worker.died() == "killed by SIGKILL"
 
 
-@pytest.mark.parametrize("how", ["starts_a_thread", "fails"])
+@pytest.mark.parametrize(
+    ("how", "forks"),
+    [("starts_a_thread", False), ("fails", False), ("starts_one_that_looks_after_itself", True)],
+)
 def test_where_importing_leaves_a_thread_behind_or_fails_nothing_is_forked(
-    how: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    how: str, forks: bool, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (root / "other_import.py").write_text(OTHER_IMPORT.format(how=how))
     monkeypatch.setattr(forkserver, "PROGRAM", "other_import")
     server = Forkserver("function", str(root), shared_environment(1), tmp_path / "server.log")
     worker = Source(server, root, tmp_path).take()
     process = psutil.Process(pid_of(worker))
-    assert process.cmdline()[1:] == ["-m", "automl.worker"]  # a program of its own, with its own import
+    assert (process.cmdline() == psutil.Process(server.pid).cmdline()) is forks
+    assert (process.cmdline()[1:] == ["-m", "automl.worker"]) is not forks  # with an import of its own
     assert server_of(process.pid).pid == server.pid
     assert worker.kill() == "exit code 0"
     server.close()

@@ -18,7 +18,8 @@ from trainers.tiny_lightning import TinyData, TinyNet
 __all__ = ["CudaNet", "HarmingNet", "KilledNet", "TinyData"]
 
 _ROWS = 16  # in a whole batch
-_AT_MOST_S = 120.0
+_AT_MOST_S = 60.0
+_PIECES = 32
 
 
 class CudaNet(TinyNet):
@@ -121,11 +122,13 @@ def _nowhere(device: torch.device) -> None:
 _HARMS = {"assert": _past_the_end, "address": _nowhere}
 
 
-def _hold(part: float) -> Tensor | None:
+def _hold(part: float) -> list[Tensor]:
+    """So much of the device, in pieces: torch puts small tensors into a large free block, which then is
+    too small for the next large one, and holds twice as much."""
     if not part or not torch.cuda.is_available():
-        return None
-    total = torch.cuda.get_device_properties(0).total_memory
-    return torch.empty(int(part * total), dtype=torch.uint8, device="cuda")
+        return []
+    piece = int(part * torch.cuda.get_device_properties(0).total_memory / _PIECES)
+    return [torch.empty(piece, dtype=torch.uint8, device="cuda") for _ in range(_PIECES)]
 
 
 def _allocated_mib() -> float:
