@@ -165,6 +165,19 @@ def test_a_sampler_that_looks_at_few_trials_suggests_what_it_would_have_with_all
     assert narrowed.ledger == whole.ledger
 
 
+def test_what_all_trials_have_in_common_is_seen_in_those_that_are_shown() -> None:
+    for sampler in ("cmaes", "nsgaii"):
+        trials = [trial(n, TrialState.COMPLETE, float(n)) for n in range(300)]
+        for each in trials:
+            names = ("x", "rare") if each.number == 150 else ("x", "often")
+            each.distributions = dict.fromkeys(names, optuna.distributions.FloatDistribution(0.0, 1.0))
+            each.params = dict.fromkeys(names, 0.5)
+            each.system_attrs = {"sampler:generation": each.number // 10}
+        found = shown(trials, [1.0], sampler)
+        assert len(found) < 60
+        assert optuna.search_space.intersection_search_space(found).keys() == {"x"}
+
+
 def seen(brain: Brain) -> list[FrozenTrial]:
     """What the sampler of a brain would be shown."""
     memory = brain.thought(len(stored(brain))).memory
