@@ -140,18 +140,21 @@ def test_a_front_that_is_too_large_is_shown_in_part() -> None:
     assert max(after - before for before, after in pairwise(found)) < 100
 
 
-@pytest.mark.parametrize("sampler", ["cmaes", "nsgaii", "qmc", "random"])
+LOOK_AT_FEW = {
+    **{name: policy(name) for name in ("cmaes", "nsgaii", "qmc", "random")},
+    "cmaes, pruned ones too": policy("cmaes", consider_pruned_trials=True),
+}
+
+
+@pytest.mark.parametrize("sampler", LOOK_AT_FEW)
 @pytest.mark.parametrize("space", [PLAIN, CONDITIONAL], ids=["plain", "conditional"])
-@pytest.mark.parametrize("more", [{}, {"consider_pruned_trials": True}], ids=["", "pruned ones too"])
 def test_a_sampler_that_looks_at_few_trials_suggests_what_it_would_have_with_all(
-    sampler: str, space: Mapping[str, Any], more: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+    sampler: str, space: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if more and sampler != "cmaes":
-        pytest.skip("CMA-ES alone may learn from pruned trials")
     search = plan(
         space,
         trainers=ONE if space is PLAIN else TWO,
-        sampler=policy(sampler, **more),
+        sampler=LOOK_AT_FEW[sampler],
         pruner=policy("successive_halving"),
         start_with=[{"model.lr": 0.01}, {}],
         seed=5,
