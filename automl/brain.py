@@ -36,7 +36,8 @@ from automl.samplers import (
     resolve_sampler,
 )
 from automl.search import Search
-from automl.startup import Known, indifferent, starting
+from automl.startup import Known, indifferent, starting, startup_trials
+from automl.thinning import selection
 from automl.thought import Asked, Memory, Thought, changed, pickled_again
 
 TOLD = {State.COMPLETE: TrialState.COMPLETE, State.PRUNED: TrialState.PRUNED, State.FAILED: TrialState.FAIL}
@@ -67,7 +68,8 @@ class Brain:
         self._policy = resolve_sampler(search)
         self._pruning = Pruning(search)
         self._grid = Grid(search.full_space.params, search.seed) if self._policy.name == "grid" else None
-        self._storage = Memory()
+        signs = [-1.0 if objective.direction == "maximize" else 1.0 for objective in search.objectives]
+        self._storage = Memory(selection(self._policy.name, signs, startup_trials(self._policy)))
         self._study = optuna.create_study(
             storage=self._storage,
             study_name=search.name,
@@ -279,7 +281,7 @@ class Brain:
             sampler = make_sampler(self._policy, self._search.seed, number)
             self._catch_up()
             memory = seen or self._storage.snapshot()
-            pickled = pickled_again(memory, sampler, self._policy.name, attrs.get("fixed_params", {}))
+            pickled = pickled_again(memory, sampler, attrs.get("fixed_params", {}))
         self._put(number, data, pickled)
 
     def _put(self, number: int, data: Mapping[str, Any], pickled: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ import typer
 
 from automl import __version__
 from automl.errors import AutoMLError, InputError, LeaseHeld
+from automl.heap import leave, still
 from automl.interrupts import interrupted
 
 if TYPE_CHECKING:
@@ -209,27 +210,31 @@ def check(
 @_verb
 def ls(ledger: LedgerUrl = None, as_json: Json = False) -> None:
     """List the searches of a ledger."""
-    from automl import lookup, tables
+    leave()
+    with still():
+        from automl import lookup, tables
 
-    found = lookup.listing(ledger)
-    if as_json:
-        _dump({"schema": 1, "searches": found})
-    else:
-        tables.searches(found)
+        found = lookup.listing(ledger)
+        if as_json:
+            _dump({"schema": 1, "searches": found})
+        else:
+            tables.searches(found)
 
 
 @_verb
 def show(name: Name, ledger: LedgerUrl = None, all_trials: AllTrials = False, as_json: Json = False) -> None:
     """Show a search: its state, its best trial, its trials."""
-    from automl import lookup, results, tables
+    leave()
+    with still():
+        from automl import lookup, results, tables
 
-    if as_json:
-        found = lookup.find(name, ledger)
-        _dump(results.show(found.history, found.alive))
-    else:
-        found = lookup.overview(name, ledger)
-        whole = all_trials or not sys.stdout.isatty()
-        tables.search(found.history, found.alive, None if whole else tables.MOST_ROWS)
+        if as_json:
+            found = lookup.find(name, ledger)
+            _dump(results.show(found.history, found.alive))
+        else:
+            found = lookup.overview(name, ledger)
+            whole = all_trials or not sys.stdout.isatty()
+            tables.search(found.history, found.alive, None if whole else tables.MOST_ROWS)
 
 
 @_verb

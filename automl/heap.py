@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 from collections.abc import Iterator
@@ -17,3 +18,11 @@ def still() -> Iterator[None]:
     finally:
         if before:
             gc.enable()
+
+
+def leave() -> None:
+    """No collection at the end of this process either: its memory goes back to the system as a whole.
+
+    For commands that only read. Whoever keeps what has to be put away, in a cycle, must not be passed over.
+    """
+    atexit.register(gc.freeze)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -28,6 +29,10 @@ from automl.words import near
 LEASE_S = 30.0
 # So many events are read at once: memory stays small, and no reader holds a lock for long.
 PAGE = 1000
+# The kinds of which a trial has very many, and the others of a trial that end when it is finished.
+_OFTEN = ("reported", "checkpointed")
+_OF_TRIALS = ("asked", "started", "ended")
+_REPEATED = '"repeat":true'
 
 
 class Ledger:
@@ -91,26 +96,57 @@ class Ledger:
                 return
             after = rows[-1].n
 
-    def overview(self, name: str, steps: bool) -> list[Event]:
-        """What a summary of a search needs of its events, in order: all but reports and checkpoints.
+    def overview(self, name: str) -> list[Event]:
+        """What a table of a search's trials needs of its events, in order: all but reports and checkpoints.
 
-        Of a driver before the last one also what was heard last of it, whatever that was.
+        Of the reports the last one of each trial that counted; of a driver before the last one also
+        what was heard last of it, whatever that was.
 
         Args:
             name: the search.
-            steps: with the last report of each trial that counted, too.
 
         Raises:
             NoSuchSearch: with the names that there are.
         """
-        table, kind = schema.events.c, schema.events.c.kind
+        table = schema.events.c
+        with self._translated(), self._reader.begin() as db:
+            key = self._key(db, name)
+            now = db.scalar(sa.select(sa.func.max(table.n)).where(table.search_id == key)) or 0
+            mine = (table.search_id == key) & (
+                table.n <= now
+            )  # the same in each query, while a driver goes on
+            found = _paged(db, sa.select(schema.events).where(mine & table.kind.not_in(_OFTEN)))
+            begun = sorted(event.n for event in found if event.kind == "opened")
+            found += schema.page([*_last_reports(db, key, mine), *_last_heard(db, mine, begun)])
+        by_n = {event.n: event for event in found}
+        return [by_n[n] for n in sorted(by_n)]
+
+    def outline(self, name: str) -> list[Event]:
+        """What a line about a search needs of its events, in order: of a trial that is finished only that.
+
+        Args:
+            name: the search.
+
+        Raises:
+            NoSuchSearch: with the names that there are.
+        """
+        table = schema.events.c
         with self._translated(), self._reader.begin() as db:
             mine = table.search_id == self._key(db, name)
-            wanted = kind.not_in(("reported", "checkpointed")) | table.n.in_(_last_heard(db, mine))
-            if steps:
-                counted = mine & (kind == "reported") & table.data.not_like('%"repeat":true%')
-                wanted |= table.n.in_(sa.select(sa.func.max(table.n)).where(counted).group_by(table.trial))
-            rows = db.execute(sa.select(schema.events).where(mine & wanted).order_by(table.n)).all()
+            finished = sa.select(table.trial).where(mine & schema.ONCE["finished"] & table.trial.is_not(None))
+            wanted = table.kind.not_in(_OF_TRIALS) | table.trial.not_in(finished)
+            query = sa.select(schema.events).where(mine & table.kind.not_in(_OFTEN) & wanted)
+            return _paged(db, query.order_by(table.n))
+
+    def asked(self, name: str, trials: Sequence[int]) -> list[Event]:
+        """How some trials of a search began, in no order."""
+        table = schema.events.c
+        rows: list[sa.Row[Any]] = []
+        with self._translated(), self._reader.begin() as db:
+            mine = (table.search_id == self._key(db, name)) & schema.ONCE["asked"]
+            for first in range(0, len(trials), PAGE):
+                these = table.trial.in_(trials[first : first + PAGE])
+                rows += db.execute(sa.select(schema.events).where(mine & these)).all()
         return schema.page(rows)
 
     def last(self, name: str, kind: str) -> Event | None:
@@ -241,14 +277,37 @@ class Ledger:
         return Translated(self.shown)
 
 
-def _last_heard(db: Connection, mine: sa.ColumnElement[bool]) -> list[int]:
-    """Positions: of each driver but the last one, the event with the latest time."""
-    n, time_s = schema.events.c.n, schema.events.c.time_s
-    opened = mine & (schema.events.c.kind == "opened")
-    begun = list(db.scalars(sa.select(n).where(opened).order_by(n)))
-    spans = [mine & (n >= first) & (n < after) for first, after in pairwise(begun)]
-    latest = [sa.select(n).where(span).order_by(time_s.desc(), n.desc()).limit(1) for span in spans]
-    return [found for query in latest for found in db.scalars(query)]
+def _paged(db: Connection, query: sa.Select[Any]) -> list[Event]:
+    """The events that a query finds; a page at a time is in memory twice, as text and as data."""
+    return [event for rows in db.execute(query).partitions(PAGE) for event in schema.page(rows)]
+
+
+def _last_reports(db: Connection, key: int, mine: sa.ColumnElement[bool]) -> list[sa.Row[Any]]:
+    """The last report of each trial that counted."""
+    table = schema.events.c
+    reported = mine & (table.kind == "reported")
+    # To look into each report takes longer than all the rest, and hardly any trial ends with a repetition.
+    found = _newest(db, key, reported)
+    if any(_REPEATED in data for *_, data in found):
+        found = _newest(db, key, reported & table.data.not_like(f"%{_REPEATED}%"))
+    return found
+
+
+def _newest(db: Connection, key: int, which: sa.ColumnElement[bool]) -> list[sa.Row[Any]]:
+    """Of each trial of a search the newest of some events."""
+    table = schema.events.c
+    newest = sa.select(sa.func.max(table.n)).where(which).group_by(table.trial)
+    # Without a word about other positions: SQLite would look at all of them, not at these.
+    query = sa.select(schema.events).where((table.search_id == key) & table.n.in_(newest))
+    return list(db.execute(query).all())
+
+
+def _last_heard(db: Connection, mine: sa.ColumnElement[bool], begun: Sequence[int]) -> list[sa.Row[Any]]:
+    """Of each driver but the last one, the event with the latest time; they began at these positions."""
+    table = schema.events.c
+    latest = sa.select(schema.events).order_by(table.time_s.desc(), table.n.desc()).limit(1)
+    spans = [mine & (table.n >= first) & (table.n < after) for first, after in pairwise(begun)]
+    return [row for span in spans for row in db.execute(latest.where(span))]
 
 
 def _unknown(name: str, known: Sequence[str], shown: str) -> Fault:

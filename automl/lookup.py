@@ -8,16 +8,16 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from automl import project, results, spool, storage
+from automl import results, spool, storage
 from automl.errors import AutoMLError, Fault, InputError, LedgerAway, LedgerError
 from automl.events import Event, iso
 from automl.heap import still
 from automl.ledger import Ledger
-from automl.results import History
+from automl.results import History, Outline
+from automl.root import find_root
 from automl.urls import resolve_url
 
 
@@ -61,7 +61,7 @@ class Found:
 
 def project_root(start: Path | None = None) -> Path:
     """The project's folder above `start` or the current directory."""
-    return project.find_root(start or Path.cwd())
+    return find_root(start or Path.cwd())
 
 
 def ledger_url(given: str | None, root: Path) -> str:
@@ -98,7 +98,7 @@ def overview(name: str, ledger: str | None = None) -> Found:
         LedgerError: there is no such ledger, or it cannot be read.
     """
     with opened(ledger) as book:
-        return read(book, name, partial(book.overview, steps=True))
+        return read(book, name, book.overview)
 
 
 def read(book: Ledger, name: str, events_of: Callable[[str], Iterable[Event]] | None = None) -> Found:
@@ -164,9 +164,8 @@ def listing(ledger: str | None = None) -> list[dict[str, Any]]:
 
 def _readable(book: Ledger, name: str) -> dict[str, Any]:
     try:
-        found = read(book, name, partial(book.overview, steps=False))
-        with _sense(name):
-            return _listed(found)
+        with _sense(name), still():
+            return _listed(book, name)
     except LedgerAway:
         raise
     except LedgerError as error:
@@ -181,9 +180,15 @@ def _readable(book: Ledger, name: str) -> dict[str, Any]:
         }
 
 
-def _listed(found: Found) -> dict[str, Any]:
-    shown = results.headline(found.history, found.alive)
-    since_s = found.events[0].time_s if found.events else None
+def _listed(book: Ledger, name: str) -> dict[str, Any]:
+    events = book.outline(name)
+    history = Outline(name, events)
+    directions = [objective["direction"] for objective in results.objectives_of(history)]
+    best = results.best_trials(history.trials.values(), directions)
+    for event in book.asked(name, [trial.number for trial in best]):
+        history.apply(event)
+    shown = results.headline(history, book.driver_alive(name))
+    since_s = events[0].time_s if events else None
     del shown["schema"]
     age_s = None if since_s is None else round(max(0.0, time.time() - since_s), 3)
     return {**shown, "created": iso(since_s), "age_s": age_s}
@@ -200,8 +205,10 @@ def tracking_uri(given: str | None = None) -> str:
 def _named_uri() -> str | None:
     with contextlib.suppress(AutoMLError), opened() as book:
         for name in reversed(book.searches()):
-            tracking = read(book, name, partial(book.overview, steps=False)).spec.get("tracking")
-            uri = tracking.get("uri") if isinstance(tracking, dict) else None
+            with _sense(name):
+                newest = book.last(name, "opened")
+                tracking = (newest.data.get("spec") or {}).get("tracking") if newest else None
+                uri = tracking.get("uri") if isinstance(tracking, dict) else None
             # The ledger keeps no passwords: such a URI has to come from the environment.
             return None if uri is None or "***" in uri else str(uri)
     return None

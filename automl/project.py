@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from automl.errors import Fault, InputError
+from automl.root import MARK
+from automl.root import find_root as find_root
 from automl.signatures import offered as offered
 from automl.signatures import signature as signature
 from automl.signatures import signature_faults as signature_faults
@@ -20,25 +22,6 @@ from automl.signatures import taken as taken
 from automl.sources import code_hash as code_hash
 from automl.urls import resolve_url as resolve_url
 from automl.words import near, unknown
-
-MARK = "trainers"
-
-
-def find_root(start: Path) -> Path:
-    """The project's root: the nearest folder from `start` upwards that holds `trainers/`.
-
-    Args:
-        start: a search file, its folder, or the current directory.
-
-    Returns:
-        an absolute path; the folder of `start` itself where no folder above holds `trainers/`.
-    """
-    folder = Path(start).resolve()
-    folder = folder.parent if folder.is_file() else folder
-    for candidate in (folder, *folder.parents):
-        if (candidate / MARK).is_dir():
-            return candidate
-    return folder
 
 
 def resolve_address(address: str) -> Any:

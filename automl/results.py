@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from automl.events import FINAL, Event, State, iso, move
+from automl.events import Event, State, iso, move
 
 
 @dataclass(slots=True)
@@ -120,6 +120,7 @@ class History:
         self.sessions: list[Session] = []
         self.published: dict[str, Any] | None = None
         self.counts: dict[State, int] = dict.fromkeys(State, 0)
+        self.ended = 0
         self.n = 0
         for event in events:
             self.apply(event)
@@ -259,12 +260,34 @@ class History:
         trial.step = data.get("step")
         trial.error, trial.reason = data.get("error"), data.get("reason")
         trial.ended_s = event.time_s
-        trial.ended_nth = sum(self.counts[state] for state in FINAL)
+        self.ended += 1
+        trial.ended_nth = self.ended
 
     def _published(self, event: Event) -> None:
         before = self.published or {}
         same = before if before.get("trial") == event.trial else {}
         self.published = {**same, **event.data, "trial": event.trial}
+
+
+class Outline(History):
+    """As much as a list of searches needs to know of one: counts, the state, and which trials are best.
+
+    Folds what `Ledger.outline` finds. A finished trial is known by its end alone; its parameters, where
+    they are wanted, may come after that.
+    """
+
+    def _finished(self, event: Event) -> None:
+        assert event.trial is not None
+        if event.trial not in self.trials:
+            self.trials[event.trial] = Trial(event.trial, {}, "", "", "", event.time_s, State.RUNNING)
+            self.counts[State.RUNNING] += 1
+        super()._finished(event)
+
+    def _asked(self, event: Event) -> None:
+        if event.trial in self.trials:
+            self._trial(event).params = dict(event.data["params"])
+        else:
+            super()._asked(event)
 
 
 def best_trials(trials: Iterable[Trial], directions: Sequence[str]) -> list[Trial]:
@@ -278,13 +301,13 @@ def best_trials(trials: Iterable[Trial], directions: Sequence[str]) -> list[Tria
         By number; with one objective at most one, the earliest among equals.
     """
     signs = [-1.0 if direction == "maximize" else 1.0 for direction in directions]
-    scored = [
-        ([sign * value for sign, value in zip(signs, trial.values, strict=True)], trial)
-        for trial in trials
-        if trial.state is State.COMPLETE and trial.values is not None
-    ]
+    valued = [(t.values, t) for t in trials if t.state is State.COMPLETE and t.values is not None]
     if len(signs) == 1:
-        return [min(scored, key=lambda pair: (pair[0][0], pair[1].number))[1]] if scored else []
+        ranked = [(signs[0] * value, trial.number, trial) for (value,), trial in valued]
+        return [min(ranked)[2]] if ranked else []
+    scored = [
+        ([sign * value for sign, value in zip(signs, values, strict=True)], trial) for values, trial in valued
+    ]
     front = _front({tuple(costs) for costs, _ in scored})
     return [trial for costs, trial in scored if tuple(costs) in front]
 

@@ -39,7 +39,7 @@ def starting(
     if policy.name == "qmc":
         return not study_attrs
     learnt = known.complete + (known.pruned if policy.name == "tpe" else 0)
-    return policy.name in STARTUP_TRIALS and learnt < _startup_trials(policy)
+    return policy.name in STARTUP_TRIALS and learnt < startup_trials(policy)
 
 
 def indifferent(policy: Policy, known: Known, conditional: bool) -> bool:
@@ -58,10 +58,11 @@ def indifferent(policy: Policy, known: Known, conditional: bool) -> bool:
         return True
     if policy.name == "qmc":
         return known.settled if conditional else known.complete + known.pruned > 0
-    return known.complete + known.pruned + known.open < _startup_trials(policy)
+    return known.complete + known.pruned + known.open < startup_trials(policy)
 
 
-def _startup_trials(policy: Policy) -> int:
+def startup_trials(policy: Policy) -> int:
+    """How many trials a sampler draws at random before it learns; none for those that never learn."""
     if policy.name == "nsgaii":
         return int(policy.arguments.get("population_size", POPULATION_TRIALS))
-    return int(policy.arguments.get("n_startup_trials", STARTUP_TRIALS[policy.name]))
+    return int(policy.arguments.get("n_startup_trials", STARTUP_TRIALS.get(policy.name, 0)))

@@ -34,13 +34,13 @@ def span(seconds: float | None) -> str:
 
 def pairs(values: Mapping[str, Any]) -> str:
     """Parameters on one line."""
-    return " ".join(f"{name}={plain(value)}" for name, value in values.items())
+    return " ".join([f"{name}={plain(value)}" for name, value in values.items()])
 
 
 def plain(value: Any) -> str:
     """A parameter's value, floats short."""
     if isinstance(value, float):
-        return number(value)
+        return f"{value:.6g}"
     return value if isinstance(value, str) else short(value)
 
 
@@ -48,14 +48,13 @@ def valued(objectives: Iterable[Mapping[str, Any]], values: Sequence[float] | No
     """The objectives' values, by name: `val_accuracy=0.97`."""
     if not values:
         return "-"
-    return " ".join(f"{o['metric']}={number(v)}" for o, v in zip(objectives, values, strict=True))
+    return " ".join([f"{o['metric']}={number(v)}" for o, v in zip(objectives, values, strict=True)])
 
 
 def tabulate(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
     """Print a table on stdout: drawn by rich in a terminal, tabs and nothing else in a pipe."""
     if not sys.stdout.isatty():
-        for row in (header, *rows):
-            print("\t".join(row))
+        print("\n".join(map("\t".join, (header, *rows))))
         return
     from rich.console import Console
     from rich.table import Table

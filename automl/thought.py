@@ -7,21 +7,20 @@ With brain.py, points.py and samplers.py the only door to Optuna.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from automl.points import Points, plain
-from automl.thinning import MOST_TRIALS, shown
+from automl.thinning import ENDED, OPTIMIZER, Selection
 
 # What Optuna pickled (CMA-ES keeps its optimizer so) has no place in a database.
-PICKLED = ":optimizer:"
+PICKLED = OPTIMIZER
 
 
 @dataclass(frozen=True)
@@ -57,15 +56,25 @@ class Memory(InMemoryStorage):
 
     Optuna never changes a trial that it stores, it puts another in its place; so a copy of the
     list is the study as it was.
+
+    Args:
+        selection: what the sampler is shown of trials that have ended, where it is narrowed to that.
     """
 
     _shown: list[FrozenTrial] | None = None  # of the trials before `_since`; None: all of them
     _since = 0
+    _glimpse: Callable[[], Iterable[int]] = tuple
 
-    def narrow(self, shown: list[FrozenTrial]) -> None:
-        """From now on hide all trials but these, and those that are new."""
+    def __init__(self, selection: Selection) -> None:
+        super().__init__()
+        self._selection = selection
+        self._open: set[int] = set()
+
+    def narrow(self) -> None:
+        """Of a snapshot, from now on show the sampler's selection, trials that run, and new ones."""
         (info,) = self._studies.values()
-        self._shown, self._since = shown, len(info.trials)
+        self._since = len(info.trials)
+        self._shown = [info.trials[number] for number in sorted({*self._glimpse(), *self._open})]
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
@@ -86,6 +95,8 @@ class Memory(InMemoryStorage):
             self._trial_id_to_study_id_and_number[trial._trial_id] = (key, trial.number)
             info.trials.append(trial)
             info.param_distribution.update(trial.distributions)
+        if trial.state is TrialState.RUNNING:
+            self._open.add(trial.number)
 
     def write(self, number: int, values: Mapping[int, float], attrs: Mapping[str, Any]) -> None:
         """What a running trial reported, by step, and attributes of it, all at once."""
@@ -101,6 +112,9 @@ class Memory(InMemoryStorage):
         if state is TrialState.PRUNED and step is not None:
             values = [trial.intermediate_values[step]]
         self.set_trial_state_values(number, state, values)
+        self._open.discard(number)
+        if state in ENDED:
+            self._selection.ended(self.get_trial(number))
         return step
 
     def snapshot(self) -> Memory:
@@ -111,6 +125,9 @@ class Memory(InMemoryStorage):
             twin._studies = {key: _copied(info) for key, info in self._studies.items()}
             # None waits in a study that only gets trials that are running or have ended.
             twin._prev_waiting_trial_number = {key: len(info.trials) for key, info in self._studies.items()}
+            twin._open = set(self._open)
+            (info,) = self._studies.values()
+            twin._glimpse = self._selection.glimpse(info.system_attrs)
         return twin
 
 
@@ -149,7 +166,7 @@ class Thought:
         """The point to try; None when there is none left. Call it once."""
         if self.source is None:
             return None
-        study = study_of(self.memory, self.sampler, self.name)
+        study = study_of(self.memory, self.sampler)
         known = self.memory.get_study_system_attrs(study._study_id)
         trial = opened(study, self.fixed)
         values = self.points.suggested(trial)
@@ -167,15 +184,13 @@ class Thought:
         )
 
 
-def study_of(memory: Memory, sampler: BaseSampler, name: str) -> optuna.Study:
-    """The one study of a memory, with a sampler of its own, which is shown no more than it can take in."""
+def study_of(memory: Memory, sampler: BaseSampler) -> optuna.Study:
+    """The one study of a snapshot, with a sampler of its own, which is shown no more than it can take in."""
     (known,) = memory._study_name_to_id
     study = optuna.load_study(
         study_name=known, storage=memory, sampler=sampler, pruner=optuna.pruners.NopPruner()
     )
-    if name in MOST_TRIALS:
-        signs = [-1.0 if direction is StudyDirection.MAXIMIZE else 1.0 for direction in study.directions]
-        memory.narrow(shown(name, study.get_trials(deepcopy=False), signs))
+    memory.narrow()
     return study
 
 
@@ -186,18 +201,15 @@ def opened(study: optuna.Study, fixed: Mapping[str, Any]) -> optuna.Trial:
     return study.ask()
 
 
-def pickled_again(
-    memory: Memory, sampler: BaseSampler, name: str, fixed: Mapping[str, Any]
-) -> dict[str, Any]:
+def pickled_again(memory: Memory, sampler: BaseSampler, fixed: Mapping[str, Any]) -> dict[str, Any]:
     """What Optuna pickled when it was asked for the next trial of a memory, computed again.
 
     Args:
-        memory: the study as it was then; used up.
+        memory: a snapshot of the study as it was then; used up.
         sampler: a fresh one, as it was then.
-        name: the sampler's.
         fixed: the parameters that were not the sampler's.
     """
-    trial = opened(study_of(memory, sampler, name), fixed)
+    trial = opened(study_of(memory, sampler), fixed)
     _ = trial.relative_params
     written = memory.get_trial(trial._trial_id).system_attrs
     return {key: value for key, value in written.items() if PICKLED in key}

@@ -5,7 +5,9 @@ answers. Everything else is real: the desk, the brain, the ledger in SQLite. For
 second, and what one trial costs the driver around the 100th, the 1,000th and the last one, in CPU
 time of its process (all threads), the sampler's own work taken out and shown apart. Then, on the ledger
 that the first run has left: what a driver takes to go on from it (events, history, brain, desk), and
-what `automl ls` and `automl show` take as whole commands.
+what `automl ls` and `automl show` take as whole commands, with their bytecode there, as an installation
+has it. `--asks` shows the samplers alone, side by side: what one ask costs, and to take and tell its trial,
+where so many trials have ended and 64 run.
 
 Each part runs in a process of its own, a few times; medians, and the lowest and highest in brackets.
 Markdown on stdout, progress on stderr.
@@ -17,12 +19,14 @@ import argparse
 import json
 import os
 import platform
+import random
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -39,6 +43,8 @@ REPORTS = 20
 STARTS = -(-SLOTS // REPORTS)  # in one round, so that trials do not all end at once
 NAME = "scale"
 SAMPLERS = ("random", "tpe")
+ALONE = ("random", "qmc", "nsgaii", "cmaes", "tpe")
+ASKS = 40  # around each mark
 
 Facts = dict[str, float]
 
@@ -188,6 +194,34 @@ def resume(trials: int) -> Facts:
     }
 
 
+def asks(sampler: str, trials: int) -> Facts:
+    """A brain alone: the median of some asks at each mark, 64 trials running."""
+    from automl.brain import Brain
+    from automl.events import State
+    from automl.thought import Asked
+
+    brain, dice, facts = Brain(search_of(sampler, trials)), random.Random(0), {}
+    running: deque[tuple[int, float]] = deque()
+    axes, took = list(search_of(sampler, trials).full_space.params), []
+    for number in range(trials):
+        begun = time.thread_time()
+        if sampler == "tpe" and all(abs(number - mark) > ASKS for mark in marks_of(trials)):
+            # What its asks cost depends on how many trials there are, and all of them would take minutes.
+            point: Asked | None = Asked({axis: dice.random() for axis in axes}, "", "", sampler, {}, {})
+        else:
+            point = brain.thought(number)()
+        assert point is not None
+        brain.take(number, point)
+        running.append((number, sum(value**2 for value in point.params.values())))
+        if len(running) > SLOTS:
+            ended, loss = running.popleft()
+            brain.tell(ended, State.COMPLETE, [loss])
+        took.append(1000 * (time.thread_time() - begun))
+        if number + 1 in marks_of(trials):
+            facts[f"ask_ms_{number + 1}"] = statistics.median(took[-ASKS:])
+    return facts
+
+
 COMMANDS: Mapping[str, Sequence[str]] = {
     "automl ls": ["ls"],
     "automl ls --json": ["ls", "--json"],
@@ -198,10 +232,15 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 
 def command(words: Sequence[str], folder: Path) -> Facts:
     """A whole command, its output read from a pipe."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begun = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "automl", *words], cwd=folder, stdout=subprocess.PIPE, check=True
+        [sys.executable, "-m", "automl", *words],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        check=True,
     )
     took = time.perf_counter() - begun
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -270,6 +309,16 @@ def reading_table(resumed: Sequence[Facts], commands: Mapping[str, Sequence[Fact
     return lines
 
 
+def asks_table(measured: Mapping[str, Sequence[Facts]], trials: int) -> list[str]:
+    marks = marks_of(trials)
+    heads = " | ".join(f"at {mark:,}" for mark in marks)
+    lines = [f"| ask, take and tell, CPU ms a trial | {heads} |", f"|---|{'---|' * len(marks)}"]
+    for sampler, facts in measured.items():
+        cells = " | ".join(spread(facts, f"ask_ms_{mark}", 2) for mark in marks)
+        lines.append(f"| {sampler} | {cells} |")
+    return lines
+
+
 def machine() -> str:
     """What it was measured on."""
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("optuna", "sqlalchemy"))
@@ -279,13 +328,13 @@ def machine() -> str:
 def measure(chosen: argparse.Namespace) -> None:
     drivers: dict[str, list[Facts]] = {}
     with tempfile.TemporaryDirectory(prefix="automl-scale-") as scratch:
-        for sampler in chosen.samplers:
+        for sampler in chosen.samplers or SAMPLERS:
             for repeat in range(chosen.repeats):
                 print(f"driver, {sampler}, {repeat + 1} of {chosen.repeats}", file=sys.stderr)
                 folder = project(Path(scratch) / f"{sampler}-{repeat}")
                 words = ["--part", sampler, "--trials", str(chosen.trials)]
                 drivers.setdefault(sampler, []).append(part(words, folder))
-        folder = Path(scratch) / f"{chosen.samplers[0]}-0"
+        folder = Path(scratch) / f"{(chosen.samplers or SAMPLERS)[0]}-0"
         print("reading", file=sys.stderr)
         words = ["--part", "resume", "--trials", str(chosen.trials)]
         resumed = [part(words, folder) for _ in range(chosen.repeats)]
@@ -297,18 +346,32 @@ def measure(chosen: argparse.Namespace) -> None:
     print(f"{machine()}; {chosen.repeats} repeats\n\n" + "\n".join(lines))
 
 
+def compare(chosen: argparse.Namespace) -> None:
+    """The samplers alone, in turns."""
+    measured: dict[str, list[Facts]] = {}
+    with tempfile.TemporaryDirectory(prefix="automl-scale-") as scratch:
+        for repeat in range(chosen.repeats):
+            for sampler in chosen.samplers or ALONE:
+                print(f"asks, {sampler}, {repeat + 1} of {chosen.repeats}", file=sys.stderr)
+                words = ["--part", sampler, "--asks", "--trials", str(chosen.trials)]
+                measured.setdefault(sampler, []).append(part(words, Path(scratch)))
+    print(f"{machine()}; {chosen.repeats} repeats\n\n" + "\n".join(asks_table(measured, chosen.trials)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=list(SAMPLERS))
-    parser.add_argument("--part", choices=(*SAMPLERS, "resume"), help="one part, in this process: JSON")
+    parser.add_argument("--samplers", nargs="+", choices=ALONE, help="random and tpe, or all with --asks")
+    parser.add_argument("--asks", action="store_true", help="the samplers alone, side by side")
+    parser.add_argument("--part", choices=(*ALONE, "resume"), help="one part, in this process: JSON")
     chosen = parser.parse_args()
     if chosen.part is None:
-        measure(chosen)
+        (compare if chosen.asks else measure)(chosen)
+    elif chosen.part == "resume":
+        print(json.dumps(resume(chosen.trials)))
     else:
-        done = resume(chosen.trials) if chosen.part == "resume" else drive(chosen.part, chosen.trials)
-        print(json.dumps(done))
+        print(json.dumps((asks if chosen.asks else drive)(chosen.part, chosen.trials)))
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from automl import lookup, tables
+from automl import lookup, results, tables
 from automl.errors import LedgerError, NoSuchSearch
 from automl.events import Event
 from automl.ledger import Ledger
@@ -129,7 +130,7 @@ def test_an_overview_prints_what_all_events_say(url: str, capsys: pytest.Capture
     with closing(Ledger(url)) as ledger:
         with ledger.lease("lives") as lease:
             lease.append(timed(LIVES))
-        events = ledger.overview("lives", steps=True)
+        events = ledger.overview("lives")
     whole = printed(lookup.find("lives", url), capsys)
     assert printed(lookup.overview("lives", url), capsys) == whole
     assert "1\tRUNNING\ttrainer\t-\t2\t2\t1m 28s" in whole  # to 190 s, when it was last heard of
@@ -138,11 +139,63 @@ def test_an_overview_prints_what_all_events_say(url: str, capsys: pytest.Capture
     assert (listed["counts"]["RUNNING"], listed["best"]["number"]) == (1, 0)
 
 
-def test_a_list_of_searches_reads_no_report(url: str) -> None:
+def test_a_trial_whose_last_report_was_a_repetition_is_shown_at_the_one_that_counted(url: str) -> None:
+    again = Event("ended", 0, 1, {"outcome": "lost", "again": True})
+    lives = [asked(0), Event("started", 0, 1), reported(0, 1, 1), reported(0, 1, 2), again]
+    lives += [Event("started", 0, 2), reported(0, 2, 2, repeat=True), asked(1), Event("started", 1, 1)]
+    with closing(Ledger(url)) as ledger, ledger.lease("lives") as lease:
+        lease.append([Event("opened", data={"spec": SPEC}), *lives, reported(1, 1, 1)])
+        found = [
+            (event.trial, event.data["step"]) for event in ledger.overview("lives") if "step" in event.data
+        ]
+    assert found == [(0, 2), (1, 1)]
+    assert lookup.overview("lives", url).history.trials[0].reports[-1].attempt == 1
+
+
+def listed(url: str) -> dict[str, Any]:
+    """The one search of a ledger in a list, but for its age."""
+    (found,) = lookup.listing(url)
+    return {name: value for name, value in found.items() if name not in ("age_s", "created")}
+
+
+def told(url: str) -> dict[str, Any]:
+    """The same from all its events."""
+    found = lookup.find("lives", url)
+    return {n: v for n, v in results.headline(found.history, found.alive).items() if n != "schema"}
+
+
+def test_a_line_of_a_list_says_what_all_events_say(url: str) -> None:
+    with closing(Ledger(url)) as ledger, ledger.lease("lives") as lease:
+        for event in timed(LIVES):
+            lease.append([event])
+            assert listed(url) == told(url)
+        lease.append([Event("published", 0, data={"path": "here"}), *finished(1)])
+        assert listed(url) == told(url)
+        assert (listed(url)["best"]["model"], listed(url)["best"]["params"]) == ("here", {"x": 0.0})
+        # A changed search, in which the best so far has no place.
+        lease.append([Event("opened", data={"spec": SPEC, "strangers": [0]})])
+        assert listed(url) == told(url)
+        assert listed(url)["best"]["number"] == 1
+
+
+def test_a_line_of_a_list_has_the_front_with_its_parameters(url: str) -> None:
+    directions = {"loss": "minimize", "accuracy": "maximize"}
+    spec = {"objective": [{"metric": metric, "direction": way} for metric, way in directions.items()]}
+    with closing(Ledger(url)) as ledger, ledger.lease("lives") as lease:
+        lease.append([Event("opened", data={"spec": spec})])
+        for number, values in enumerate([[0.1, 0.5], [0.2, 0.6], [0.2, 0.5], [0.3, 0.9]]):
+            over = {"state": "COMPLETE", "values": values, "step": 1}
+            lease.append([asked(number), Event("started", number, 1), Event("finished", number, data=over)])
+    assert [best["params"] for best in listed(url)["best"]] == [{"x": 0.0}, {"x": 0.1}, {"x": 0.3}]
+    assert listed(url) == told(url)
+
+
+def test_a_list_of_searches_reads_of_a_finished_trial_only_that(url: str) -> None:
     with closing(Ledger(url)) as ledger:
         with ledger.lease("lives") as lease:
             lease.append(LIVES[:-5])
-        assert not [e for e in ledger.overview("lives", steps=False) if e.kind == "reported"]
+        read = [(event.kind, event.trial) for event in ledger.outline("lives")]
+    assert read == [("opened", None), ("asked", 1), ("started", 1), ("finished", 0)]
 
 
 def test_a_long_table_has_the_best_and_the_newest() -> None:
