@@ -58,10 +58,7 @@ class Preloaded:
             import_module(program)
             now = threads()
             self._forks = len(now) <= safe
-            print(
-                f"{name} is imported, {'forks' if self._forks else 'nothing forks'}: threads {now}",
-                flush=True,
-            )
+            print(f"{name}: {'' if self._forks else 'not '}forked, threads {now}", flush=True)
         except Exception:  # told, as a fault, by the worker that finds the same
             traceback.print_exc()
         # Counting references to it writes into every object; collecting garbage, here or in a fork, need
