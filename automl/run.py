@@ -18,6 +18,7 @@ from automl.errors import ChangedSearch, Fault, LeaseLost, LedgerError
 from automl.events import Event, State
 from automl.heap import still
 from automl.ledger import Lease, Ledger
+from automl.nursery import Nursery
 from automl.plan import (
     Plan,
     engine_for,
@@ -126,16 +127,23 @@ def run(
         stack.callback(book.close)
         waits = spool.place(planned.storage, planned.root, search.name)
         lease = stack.enter_context(book.lease(search.name, say=view.say, waits=waits))
-        return _Driver(planned, runs, lease, takes, view).drive(changed)
+        return _Driver(planned, runs, nursery, lease, takes, view).drive(changed)
 
 
 class _Driver:
     """One driver's life: open, run, publish, close."""
 
     def __init__(
-        self, planned: Plan, engine: Engine, lease: Lease, takes: Mapping[str, Any], view: View
+        self,
+        planned: Plan,
+        engine: Engine,
+        nursery: Nursery,
+        lease: Lease,
+        takes: Mapping[str, Any],
+        view: View,
     ) -> None:
         self._plan, self._engine, self._lease, self._view = planned, engine, lease, view
+        self._nursery = nursery
         self._takes = takes
         self._gpus = has_gpus(engine)
         self._follower: Any = None
@@ -193,6 +201,8 @@ class _Driver:
             raise
         # Before the last facts are written: what still runs must not speak any more.
         self._engine.close()
+        # Packing the winner takes as much memory as what workers were forked off.
+        self._nursery.close()
 
     def _abandon(self) -> None:
         """The search is another driver's: show nothing more of it, sweep nothing, train nothing."""
