@@ -86,9 +86,11 @@ class Family:
     def until(self, look: Callable[[], Any]) -> Any:
         deadline_s = time.monotonic() + PATIENCE_S
         while not (found := look()):
-            if time.monotonic() > deadline_s:
+            code = self.driver.poll()
+            if time.monotonic() > deadline_s or (code or 0) > 0:
                 left = [(p.pid, p.ppid(), p.cmdline()) for p in self.members()]
-                raise AssertionError(f"driver {self.driver.poll()}, there are {left}")
+                said = self.driver.communicate()[1] if code is not None else "nothing, it lives"
+                raise AssertionError(f"driver {code}, there are {left}; it said {said}")
             time.sleep(0.1)
         return found
 
