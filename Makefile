@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 KILLS ?= 200
 SEED ?= 0
+WORKERS ?= 2
 .DEFAULT_GOAL := help
 .PHONY: help search test install lint bench benchquick benchfsck chaos clean
 
@@ -12,8 +13,8 @@ help:  ## list the targets
 search: install  ## a real search: Lightning and Keras on scikit-learn's digits
 	$(BIN)/automl search search_spaces/digits.yaml
 
-test: install  ## all tests
-	$(BIN)/python -m pytest
+test: install  ## all tests, in WORKERS=2 processes; a file's stay together, and each process has a Ray
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: install  ## ruff and mypy
 	$(BIN)/ruff format --check .

@@ -213,8 +213,10 @@ def test_the_first_trials_failing_alike_end_the_search(engine: str, root: Path) 
 
 
 def test_a_pruned_trial_is_pruned_and_the_others_go_on(engine: str, root: Path) -> None:
+    """One after the other: beside trials that have not ended, the last report may be the first one judged."""
     pruner = {"name": "percentile", "percentile": 40.0, "n_startup_trials": 2}
-    outcome = run(a_search(trials=10, pruner=pruner, **{"model.steps": 6}), engine)
+    one = Resources(parallel=1)
+    outcome = run(a_search(trials=10, pruner=pruner, resources=one, **{"model.steps": 6}), engine)
     assert outcome.history.counts[State.PRUNED] > 0
     assert sum(states(outcome).values()) == 10
     for trial in outcome.history.of_state(State.PRUNED):

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -89,8 +90,8 @@ class Family:
             code = self.driver.poll()
             if time.monotonic() > deadline_s or (code or 0) > 0:
                 left = [(p.pid, p.ppid(), p.cmdline()) for p in self.members()]
-                said = self.driver.communicate()[1] if code is not None else "nothing, it lives"
-                raise AssertionError(f"driver {code}, there are {left}; it said {said}")
+                said = self.driver.stderr.read() if code is not None and not left else ""
+                raise AssertionError(f"driver {code}, there are {left}; {said}")
             time.sleep(0.1)
         return found
 
@@ -116,16 +117,18 @@ class Family:
 
 
 @pytest.fixture
-def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Family]]:
+def family() -> Iterator[Callable[..., Family]]:
     made: list[Family] = []
+    # Ray's sockets want a short path.
+    with tempfile.TemporaryDirectory(prefix="f-", dir="/tmp") as home:
 
-    def make(engine: str, **settings: Any) -> Family:
-        made.append(Family(tmp_path_factory.mktemp("f"), engine, **settings))
-        return made[-1]
+        def make(engine: str, **settings: Any) -> Family:
+            made.append(Family(Path(tempfile.mkdtemp(dir=home)), engine, **settings))
+            return made[-1]
 
-    yield make
-    for each in made:
-        each.close()
+        yield make
+        for each in made:
+            each.close()
 
 
 def test_a_killed_worker_or_guard_takes_the_family_along_and_so_does_the_end_of_a_search(
