@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from automl.door import check as check
     from automl.door import fsck as fsck
     from automl.door import load as load
+    from automl.door import resume as resume
     from automl.door import run as run
     from automl.door import submit as submit
     from automl.errors import AutoMLError as AutoMLError
@@ -51,6 +52,7 @@ _HOME = {
     "fsck": "automl.door",
     "run": "automl.door",
     "submit": "automl.door",
+    "resume": "automl.door",
     "Result": "automl.door",
     "BestTrial": "automl.door",
     "Submission": "automl.submission",

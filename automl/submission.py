@@ -12,14 +12,15 @@ import shlex
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl import bundle, lookup, storage
-from automl.errors import ChangedSearch, Fault, InputError, LeaseHeld, NoSuchSearch
+from automl.errors import ChangedSearch, Fault, InputError, LeaseHeld, NoLedger, NoSuchSearch
 from automl.host import Host
 from automl.plan import Plan, inspect, plan
 from automl.search import Search
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 GENERATED = "automl-submitted.yaml"
 # A driver that dies is started again after so long; one that ends by itself is not.
 AGAIN_S = 10
+# From a driver's last fact to the end of its job, at most.
+LEAVES_S = 30.0
 _ENDS = "0|1|2|130|143"
 
 
@@ -44,13 +47,14 @@ class Submission:
         address: of the cluster's job server.
         id: the job's.
         new: whether this call sent it; else it was there already.
+        ledger: its ledger's URL, as this process reaches it.
     """
 
     name: str
     address: str
     id: str
     new: bool
-    ledger: str | None = None
+    ledger: str = field(repr=False)
 
     def status(self) -> str:
         """What the job server says of its driver: PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED."""
@@ -208,47 +212,66 @@ def entrypoint(words: Sequence[str], wish: Wish) -> str:
 def _send(planned: Plan, wish: Wish, packed: Path, command: Sequence[str], digest: str) -> Submission:
     name, jobs = planned.search.name, _jobs(wish.address)
     before = jobs.of(name)
+    ended = _ended(planned, wish)
     living = [job for job in before if job.lives]
+    if living and ended is not None and living[-1].facts.get("digest") != digest:
+        before = _after(jobs, name, living[-1].id)  # its search is closed; the job is about to end
+        living = [job for job in before if job.lives]
     if living:
-        return _there(name, wish, living[-1], digest)
-    if _ended(planned, wish):
+        return _there(planned, wish, living[-1], digest)
+    if ended:
         same = [job for job in before if job.facts.get("digest") == digest]
         if same:
-            return Submission(name, wish.address, same[-1].id, False, wish.ledger)
+            return Submission(name, wish.address, same[-1].id, False, planned.ledger)
     id = f"automl-{name}-{digest}-{len(before) + 1}"
     facts = {"search": name, "digest": digest, "owner": owner()}
     told = {"AUTOML_OWNER": owner(), "AUTOML_ADDRESS": mask_url(wish.address), "AUTOML_JOB": id}
     prefix = "".join(f"export {key}={shlex.quote(value)}; " for key, value in told.items())
     jobs.submit(prefix + entrypoint(command, wish), id, packed, facts)
-    return Submission(name, wish.address, id, True, wish.ledger)
+    return Submission(name, wish.address, id, True, planned.ledger)
 
 
-def _there(name: str, wish: Wish, job: Job, digest: str) -> Submission:
+def _there(planned: Plan, wish: Wish, job: Job, digest: str) -> Submission:
+    name = planned.search.name
     if job.facts.get("digest") == digest:
-        return Submission(name, wish.address, job.id, False, wish.ledger)
+        return Submission(name, wish.address, job.id, False, planned.ledger)
     raise LeaseHeld(
         f"{name} runs there already, as job {job.id} of {job.facts.get('owner', 'somebody')}, with another "
         f"file or other code. Stop it first: automl stop {name}"
     )
 
 
-def _ended(planned: Plan, wish: Wish) -> bool:
-    """Whether the ledger has it to its end. Raises what hinders it from being sent."""
+def _after(jobs: Jobs, name: str, id: str) -> list[Job]:
+    """The search's jobs, once that one has ended, or it takes too long to."""
+    until_s = time.monotonic() + LEAVES_S
+    found = jobs.of(name)
+    while any(job.lives for job in found if job.id == id) and time.monotonic() < until_s:
+        time.sleep(0.2)
+        found = jobs.of(name)
+    return found
+
+
+def _ended(planned: Plan, wish: Wish) -> bool | None:
+    """Whether the ledger has it to its end; None while it has it not, or a driver runs it.
+
+    Raises:
+        ChangedSearch: what the ledger has is another search.
+    """
     from automl.results import show
 
     try:
         found = lookup.find(planned.search.name, planned.ledger)
-    except NoSuchSearch:
-        return False
+    except (NoSuchSearch, NoLedger):
+        return None
     if found.alive:
-        raise LeaseHeld(f"{planned.search.name} is run by a driver already: look with automl ls")
+        return None
     lines = Search.from_plain(found.spec).identity_difference(planned.search) if found.spec else []
     if lines and not wish.changed:
         what = "the ledger has this name with " + "; ".join(lines)
         raise ChangedSearch(
             Fault("name", what, "Give it another name, or carry on all the same with --continue")
         )
-    return bool(show(found.history, found.alive)["state"] == "ENDED") and not lines
+    return bool(found.events) and show(found.history, found.alive)["state"] == "ENDED" and not lines
 
 
 def _jobs(address: str) -> Jobs:

@@ -6,11 +6,12 @@ What it is told, it keeps and shows to whoever asks: nothing secret is ever part
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from automl.errors import AutoMLError, Fault, InputError
+from automl.errors import Fault, InputError
 from automl.urls import mask_url
 
 # As Ray says it; the others are ends.
@@ -52,6 +53,7 @@ class Jobs:
         from ray.job_submission import JobSubmissionClient
 
         self._address = mask_url(address)
+        logging.getLogger("ray.dashboard.modules.dashboard_sdk").setLevel(logging.WARNING)
         with self._translated():
             self._client = JobSubmissionClient(address)
 
@@ -98,21 +100,20 @@ class Jobs:
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
+        from ray.exceptions import AuthenticationError
+
         try:
             yield
-        except AutoMLError:
-            raise
-        except (ConnectionError, OSError) as error:
-            raise InputError(_unreachable(self._address, error)) from error
-        except (RuntimeError, ValueError) as error:
-            text = str(error).strip().splitlines()
-            if any(each in str(error) for each in ("401", "403", "nauthorized", "token")):
-                mend = "Set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) to the cluster's"
-                raise InputError(Fault("address", f"{self._address} refuses us: {text[0]}", mend)) from error
-            raise InputError(_unreachable(self._address, error)) from error
+        except AuthenticationError as error:
+            mend = "Set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) to the cluster's"
+            raise InputError(
+                Fault("address", f"{self._address} refuses us: {_first(error)}", mend)
+            ) from error
+        except (OSError, RuntimeError, ValueError) as error:
+            mend = "Name the dashboard's address, such as https://HOST:8265, and look whether it runs"
+            what = f"no job server answers at {self._address}: {_first(error)}"
+            raise InputError(Fault("address", what, mend)) from error
 
 
-def _unreachable(address: str, error: Exception) -> Fault:
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    mend = "Name the dashboard's address, such as https://HOST:8265, and look whether it runs"
-    return Fault("address", f"no job server answers at {address}: {first[:200]}", mend)
+def _first(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
