@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from automl.engines.base import Engine
     from automl.fsck import Checkup
     from automl.run import Outcome, View
+    from automl.submission import Submission
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Search:
@@ -192,6 +193,78 @@ def run(
 
     planned = search if isinstance(search, Search) else load(search)
     return Result(act(planned, engine, address, changed, ledger, view or console.view()))
+
+
+def submit(
+    search: Search | str | Path,
+    address: str,
+    overrides: Sequence[str] = (),
+    changed: bool = False,
+    supervise: bool = False,
+    python: str | None = None,
+    ledger: str | None = None,
+) -> Submission:
+    """Send a search to a Ray cluster, where its driver outlives this process; returns at once.
+
+    The project's folder travels, as .gitignore has it. Sending the same again is the same search.
+
+    Args:
+        search: a search, or the path of its file.
+        address: of the cluster's job server, such as https://HOST:8265.
+        overrides: `KEY=VALUE` each; for a file only.
+        changed: carry on although objective, trainer or space differ from what the ledger has.
+        supervise: start the driver again whenever it is killed.
+        python: the interpreter that has automl, on the cluster's head; None looks for one.
+        ledger: a URL that goes before the search's own; the cluster has its password.
+
+    Returns:
+        its name, the job's id, and the way to look at both.
+
+    Raises:
+        InputError: everything that is wrong with it, here or for a cluster; nothing was sent.
+        LeaseHeld: a driver of it runs already, with other files or elsewhere.
+    """
+    from automl.submission import Wish
+    from automl.submission import submit as send
+
+    planned = search if isinstance(search, Search) else load(search, overrides)
+    return send(planned, Wish(address, tuple(overrides), changed, supervise, python, ledger))
+
+
+def resume(
+    name: str,
+    address: str | None = None,
+    supervise: bool = False,
+    python: str | None = None,
+    ledger: str | None = None,
+    view: View | None = None,
+) -> Result | Submission:
+    """Carry on a search that was stopped, or whose driver was lost, as the ledger has it.
+
+    One that was submitted is sent to its cluster again, with the project's files of now, and this returns
+    at once; any other runs here, on the engine that it had, to its end.
+
+    Args:
+        name: the search.
+        address: another cluster's job server.
+        supervise, python: as `submit` takes them.
+        ledger: a URL other than the project's.
+        view: told what happens, where it runs here.
+
+    Raises:
+        NoSuchSearch: with the names that there are.
+        LeaseHeld: a driver of it runs.
+    """
+    from automl import lookup
+    from automl.submission import Wish
+    from automl.submission import resume as send
+
+    found = lookup.find(name, ledger)
+    opened = next(event.data for event in reversed(found.events) if event.kind == "opened")
+    where = address or (opened.get("address") if opened.get("job") else None)
+    if where:
+        return send(found, Wish(where, supervise=supervise, python=python, ledger=ledger))
+    return run(Search.from_plain(found.spec), opened.get("engine", "ray"), ledger=ledger, view=view)
 
 
 def check(search: Search | str | Path, overrides: Sequence[str] = (), deep: bool = False) -> list[Fault]:

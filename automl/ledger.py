@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from automl import schema
 from automl.database import Translated, connect, exists
 from automl.database import probe as probe
-from automl.errors import Fault, LeaseHeld, LedgerError, NoSuchSearch
+from automl.errors import Fault, LeaseHeld, LedgerError, NoLedger, NoSuchSearch
 from automl.events import Event
 from automl.lease import Lease as Lease
 from automl.lease import refusal
@@ -246,7 +246,7 @@ class Ledger:
     def _open(self, create: bool) -> None:
         version = self._version() if exists(self._engine) else None
         if version is None and not create:
-            raise LedgerError(
+            raise NoLedger(
                 f"there is no ledger at {self.shown} yet. A first search makes it: automl search FILE"
             )
         if version is None:

@@ -266,6 +266,7 @@ class _Driver:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "engine": self._engine.name,
+            **_sent(),
         }
 
     def _reclaim(self) -> None:
@@ -384,3 +385,9 @@ class _Driver:
                 f"MLflow is {many} events behind ({behind.error or 'no answer yet'}). Nothing is lost: "
                 "the same search command brings it up to date"
             )
+
+
+def _sent() -> dict[str, str]:
+    """Of a driver that was submitted: by whom, to where, and as which job."""
+    told = {"owner": "AUTOML_OWNER", "address": "AUTOML_ADDRESS", "job": "AUTOML_JOB"}
+    return {key: value for key, name in told.items() if (value := os.environ.get(name))}

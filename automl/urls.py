@@ -24,6 +24,14 @@ TRACKING_SCHEMES = (
 )
 
 
+def without_password(url: str) -> str:
+    """The URL without its password, and without whatever else is secret in it."""
+    masked = mask_url(url).replace(":***@", "@")
+    head, mark, query = masked.partition("?")
+    kept = "&".join(each for each in re.split("[&;]", query) if not each.endswith("=***"))
+    return head + (mark + kept if kept else "")
+
+
 def ledger_fault(url: str, where: str = "ledger") -> Fault | None:
     """What is visibly wrong with a ledger's URL: SQLite or PostgreSQL, with a place to keep it."""
     scheme, mark, _ = url.partition("://")

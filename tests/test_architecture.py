@@ -51,6 +51,7 @@ FLOORS: list[tuple[str, ...]] = [
         "arrays",
         "shelf",
         "salvage",
+        "bundle",
     ),
     (
         "specfile",
@@ -92,6 +93,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engines.local",
         "engines.ray_tune",
         "engines.ray_actors",
+        "engines.ray_jobs",
         "frameworks",
         "frameworks.lightning",
         "frameworks.lightning_ranks",
@@ -118,14 +120,27 @@ FLOORS: list[tuple[str, ...]] = [
     ),
     # The programs of the child processes, which pick their adapter by name.
     ("worker", "follower", "preloaded", "trackers.__main__", "trackers.audit", "export.__main__"),
-    ("sweep", "thinker", "tasks", "desk", "plan", "warmup", "winner", "run", "deep", "lookup", "fsck"),
+    (
+        "sweep",
+        "thinker",
+        "tasks",
+        "desk",
+        "plan",
+        "warmup",
+        "winner",
+        "run",
+        "deep",
+        "lookup",
+        "fsck",
+        "submission",
+    ),
     ("door", "board", "console", "doctor", "cli", "__main__", ""),
 ]
 
 # Which files are one adapter. Two adapters never import each other, bases and these aside.
 ADAPTERS: dict[str, tuple[str, ...]] = {
     "local": ("engines.local",),
-    "ray": ("engines.ray_tune", "engines.ray_actors"),
+    "ray": ("engines.ray_tune", "engines.ray_actors", "engines.ray_jobs"),
     "lightning": (
         "frameworks.lightning",
         "frameworks.lightning_fit",
@@ -149,7 +164,7 @@ ADAPTERS: dict[str, tuple[str, ...]] = {
 SHARED = ("trackers.picture", "trackers.flavors", "frameworks.torch_memory")
 
 DOORS: dict[str, tuple[str, ...]] = {
-    "ray": ("engines.ray_tune", "engines.ray_actors"),
+    "ray": ("engines.ray_tune", "engines.ray_actors", "engines.ray_jobs"),
     "optuna": ("brain", "thought", "points", "samplers", "thinning", "trackers.optuna_rdb"),
     "mlflow": ("trackers.*",),
     "torch": ("frameworks.*", "export.*"),
