@@ -715,13 +715,16 @@ def shell(text: str) -> Iterator[list[str]]:
         parts = shlex.shlex(line, posix=True, punctuation_chars=True)
         parts.whitespace_split = True
         words: list[str] = []
-        for part in [*parts, ";"]:
-            if re.fullmatch(r"[;&|]+", part):
+        tokens = iter([*parts, ";"])
+        for token in tokens:
+            if re.fullmatch(r"[;&|]+", token):
                 if words:
                     yield words
                 words = []
-            elif not re.fullmatch(r"[<>&\d]*[<>][<>&]*", part) and (words or not re.match(r"[A-Z_]+=", part)):
-                words.append(part)
+            elif re.fullmatch(r"[<>&|]+", token):
+                next(tokens)  # where a redirection goes
+            elif words or not re.match(r"[A-Z_]+=", token):
+                words.append(token)
 
 
 def programs() -> dict[str, Any]:

@@ -3,8 +3,7 @@
 torchx run -s local_cwd infra/torchx/search.py:search --file search_spaces/digits.yaml
 """
 
-from __future__ import annotations
-
+# TorchX reads the annotations as they are: no `from __future__ import annotations` here.
 import torchx.specs as specs
 
 IMAGE = "automl:0.1.0-ray2.60.0-cpu"
