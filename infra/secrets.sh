@@ -14,5 +14,6 @@ for name in postgres_password mlflow_db_password mlflow_admin_password mlflow_se
     fi
     [ "$(id -u)" -ne 0 ] || chown "$uid" "$folder/$name"
 done
-echo "AUTOML_UID=$uid" > "$folder/../.env"
+settings=$folder/../.env # compose reads it; lines that are there stay
+grep -q '^AUTOML_UID=' "$settings" 2>/dev/null || echo "AUTOML_UID=$uid" >> "$settings"
 echo "$folder: $(find "$folder" -type f | wc -l) secrets. MLflow's login: admin, with what is in mlflow_admin_password."

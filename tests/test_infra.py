@@ -190,6 +190,24 @@ def test_mlflow_answers_to_the_names_it_is_called_by() -> None:
         assert {host, "localhost:5000"} <= set(allowed.split(","))
 
 
+def test_the_page_tells_every_variable_of_compose_and_every_option_of_the_programs() -> None:
+    page = (INFRA / "README.md").read_text()
+    table = {
+        name
+        for line in page.splitlines()
+        if line.startswith("| `AUTOML_")
+        for name in re.findall(r"`(AUTOML_\w+)`", line.split("|")[1])
+    }
+    assert table == set(re.findall(r"\$\{(\w+)", (COMPOSE / "compose.yaml").read_text()))
+    options = re.findall(r'add_argument\("(--\w+)"', (INFRA / "grow.py").read_text())
+    component = ast.parse((INFRA / "torchx/search.py").read_text()).body[-1]
+    assert isinstance(component, ast.FunctionDef)
+    options += [f"--{each.arg}" for each in component.args.kwonlyargs]
+    assert [option for option in options if option not in page] == []
+    arguments = re.findall(r"^ARG (\w+)", DOCKERFILE, flags=re.MULTILINE)
+    assert [name for name in arguments if f"{name}" not in page] == []
+
+
 # --- secrets ------------------------------------------------------------------------------------
 
 
@@ -204,8 +222,12 @@ def test_the_maker_of_secrets_writes_files_for_their_owner_alone_and_keeps_those
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert all(re.fullmatch("[0-9a-f]{64}", each) for each in made.values())
     assert len(set(made.values())) == len(made)
+    with (tmp_path / ".env").open("a") as settings:
+        settings.write("AUTOML_WORKERS=3\n")
     subprocess.run(command, check=True, capture_output=True)
     assert {path.name: path.read_text() for path in folder.iterdir()} == made
+    uid = os.getuid() or 1000
+    assert (tmp_path / ".env").read_text() == f"AUTOML_UID={uid}\nAUTOML_WORKERS=3\n"
 
 
 def test_every_secret_that_anything_reads_is_made(tmp_path: Path) -> None:
