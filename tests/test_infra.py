@@ -394,6 +394,12 @@ def test_the_python_of_the_image_is_the_one_that_types_are_checked_for() -> None
     assert {each[0] for each in dockerfile("FROM")} == {f"python:{ours}-slim-bookworm"}
 
 
+def test_the_dockerfile_is_one_that_its_linter_has_no_word_against() -> None:
+    linter = Path(sys.executable).parent / "hadolint"
+    done = subprocess.run([linter, INFRA / "Dockerfile"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout
+
+
 def test_what_the_dockerfile_copies_is_there_and_gets_into_its_context() -> None:
     passed = [line[1:] for line in (INFRA / "Dockerfile.dockerignore").read_text().split() if line[0] == "!"]
     copied = set()
