@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-LOOK_S = 2.0
+LOOK_S = 1.0
 
 
 def arguments(given: Sequence[str]) -> argparse.Namespace:
@@ -68,40 +68,48 @@ def ask(bundles: Sequence[dict[str, float]], wait_s: float) -> bool:
         ray.shutdown()
 
 
-def run(command: Sequence[str]) -> int:
-    """Run a command that is told of a SIGTERM or a Ctrl-C as if it had been started directly."""
-    child = subprocess.Popen(list(command))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _frame: child.send_signal(received))
-    ended = child.wait()
-    return ended if ended >= 0 else 128 - ended
-
-
-def main() -> int:
-    wanted = arguments(sys.argv[1:])
-    slot = bundle(wanted.cpus, wanted.gpus)
-    try:
-        if ask([slot] * wanted.slots, wanted.wait):
-            return run(wanted.command)
-        print(
-            f"grow.py: after {wanted.wait:g} s no node has {slot}. Look at the autoscaler's log, or ask for"
-            " less: --cpus and --gpus are those of one trial.",
-            file=sys.stderr,
-        )
-        return 1
-    except ConnectionError as error:
-        print(f"grow.py: no Ray cluster answers: {error}. Set RAY_ADDRESS=HOST:6379.", file=sys.stderr)
-        return 2
-    finally:
-        release()
-
-
-def release() -> None:
-    """The nodes may go again. A cluster that has gone itself keeps nothing."""
+def release_after(pid: int) -> int:
+    """Wait for the end of the process that started this one, however it ends; then the nodes may go."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    while os.getppid() == pid:
+        time.sleep(LOOK_S)
     try:
         ask([], 0)
     except ConnectionError as error:
         print(f"grow.py: the room was not given back, the cluster does not answer: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def become(command: Sequence[str]) -> int:
+    """The command in place of this process, so that signals, exit code and terminal are its own."""
+    try:
+        os.execvp(command[0], list(command))
+    except OSError as error:
+        print(f"grow.py: {command[0]}: {error.strerror}. Name a program after --.", file=sys.stderr)
+        return 2
+
+
+def main() -> int:
+    if sys.argv[1:2] == ["--after"]:
+        return release_after(int(sys.argv[2]))
+    wanted = arguments(sys.argv[1:])
+    slot = bundle(wanted.cpus, wanted.gpus)
+    try:
+        there = ask([slot] * wanted.slots, wanted.wait)
+    except ConnectionError as error:
+        print(f"grow.py: no Ray cluster answers: {error}. Set RAY_ADDRESS=HOST:6379.", file=sys.stderr)
+        return 2
+    subprocess.Popen([sys.executable, __file__, "--after", str(os.getpid())], start_new_session=True)
+    if there:
+        return become(wanted.command)
+    print(
+        f"grow.py: after {wanted.wait:g} s no node has {slot}. Look at the autoscaler's log, or ask for"
+        " less: --cpus and --gpus are those of one trial.",
+        file=sys.stderr,
+    )
+    return 1
 
 
 if __name__ == "__main__":

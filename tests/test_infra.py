@@ -952,36 +952,49 @@ def test_mlflow_lets_in_only_who_has_a_login_and_answers_to_its_own_names_only(m
     assert asked(mlflow_server, "/health", "10.1.2.3:5000") == 200, "a kubelet calls it by its address"
 
 
-def test_room_is_asked_for_while_a_command_runs_and_given_back_after(tmp_path: Path) -> None:
-    program = tmp_path / "cluster.py"
-    program.write_text(
-        "import os, subprocess, sys\n"
-        "import ray\n"
-        "ray.init(address='local', num_cpus=1, include_dashboard=False, object_store_memory=2**27)\n"
-        "address = ray.get_runtime_context().gcs_address\n"
-        "from ray._raylet import GcsClient\n"
-        "from ray.core.generated.autoscaler_pb2 import GetClusterResourceStateReply\n"
-        "client = GcsClient(address=address)\n"
-        "def asked():\n"
-        "    said = GetClusterResourceStateReply.FromString(client.get_cluster_resource_state())\n"
-        "    state = said.cluster_resource_state.cluster_resource_constraints\n"
-        "    return sum(each.count for one in state for each in one.resource_requests)\n"
-        "grow = [sys.executable, sys.argv[1], '--slots', '3', '--', sys.executable, '-c']\n"
-        "child = subprocess.Popen([*grow, 'input(); raise SystemExit(7)'], stdin=subprocess.PIPE,\n"
-        "    env={**os.environ, 'RAY_ADDRESS': address})\n"
-        "import time\n"
-        "until = time.monotonic() + 60\n"
-        "while asked() != 3 and time.monotonic() < until: time.sleep(0.1)\n"
-        "during = asked()\n"
-        "child.communicate(b'\\n')\n"
-        "print('seen', during, child.returncode, asked())\n"
-    )
+CLUSTER = """
+import os, subprocess, sys, time
+import ray
+from ray._raylet import GcsClient
+from ray.autoscaler.v2.sdk import get_cluster_resource_state
+
+ray.init(address="local", num_cpus=1, include_dashboard=False, object_store_memory=2**27)
+address = ray.get_runtime_context().gcs_address
+client = GcsClient(address=address)
+
+def asked():
+    constraints = get_cluster_resource_state(client).cluster_resource_constraints
+    return sum(each.count for one in constraints for each in one.resource_requests)
+
+def becomes(number):
+    until = time.monotonic() + 60
+    while asked() != number and time.monotonic() < until:
+        time.sleep(0.1)
+    return asked()
+
+grow = [sys.executable, sys.argv[1], "--slots", "3", "--", sys.executable, "-c"]
+said = "import os, sys; print(os.environ['RAY_ADDRESS'], flush=True); sys.stdin.read(); sys.exit(7)"
+child = subprocess.Popen(
+    [*grow, said], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "RAY_ADDRESS": address}
+)
+told = child.stdout.readline().decode().strip() == address
+during = asked()
+child.stdin.close() if sys.argv[2] == "ends" else child.kill()
+print("seen", told, during, child.wait(), becomes(0))
+"""
+
+
+@pytest.mark.parametrize("how, code", [("ends", 7), ("killed", -9)])
+def test_room_is_asked_for_while_a_command_runs_and_given_back_however_it_ends(
+    tmp_path: Path, how: str, code: int
+) -> None:
+    (tmp_path / "cluster.py").write_text(CLUSTER)
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "t" * 32, "RAY_enable_autoscaler_v2": "1"}
     done = subprocess.run(
-        [sys.executable, str(program), str(INFRA / "grow.py")],
+        [sys.executable, str(tmp_path / "cluster.py"), str(INFRA / "grow.py"), how],
         env={**os.environ, **token}, capture_output=True, text=True,
     )  # fmt: skip
-    assert done.stdout.splitlines()[-1:] == ["seen 3 7 0"], done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1:] == [f"seen True 3 {code} 0"], done.stdout + done.stderr
 
 
 def test_a_cluster_that_does_not_answer_is_said_without_a_traceback() -> None:
