@@ -900,6 +900,7 @@ def mlflow_server(tmp_path: Path) -> Iterator[int]:
     other = {
         "--host": "127.0.0.1",
         "--port": str(port),
+        "--workers": "1",
         "--backend-store-uri": f"sqlite:///{tmp_path}/mlflow.db",
         "--artifacts-destination": str(tmp_path / "artifacts"),
     }
@@ -1020,7 +1021,7 @@ def test_torchx_runs_a_search_to_its_end(project_copy: Path) -> None:
         [
             str(bin_folder / "torchx"), "run", "-s", "local_cwd", "--wait",
             f"{INFRA}/torchx/search.py:search", "--file", "search_spaces/function.yaml", "--engine", "local",
-            "--", "--set", "budget.trials=2", "--set", "model.epochs=2", "--set", "tracking=false",
+            "--", "--set=budget.trials=2", "--set=model.epochs=2", "--set=tracking=false",
         ],
         cwd=project_copy, env=environment, capture_output=True, text=True,
     )  # fmt: skip
