@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -48,12 +49,24 @@ def room(slot: dict[str, float]) -> bool:
     return any(all(has.get(name, 0) >= amount for name, amount in slot.items()) for has in nodes)
 
 
+def knock(address: str) -> None:
+    """Raises OSError where nothing listens at HOST:PORT: Ray would go on trying for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=5).close()
+
+
 def ask(bundles: Sequence[dict[str, float]], wait_s: float) -> bool:
     """Tell the autoscaler what is wanted, in place of what was; True once the first of it is there."""
     import ray
     from ray.autoscaler.sdk import request_resources
 
-    ray.init(address=os.environ.get("RAY_ADDRESS", "auto"), log_to_driver=False, logging_level="ERROR")
+    address = os.environ.get("RAY_ADDRESS", "auto")
+    knock(address)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except ray.exceptions.AuthenticationError as error:
+        raise ConnectionError("it wants a token: RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH") from error
     try:
         # Without an address `automl search` would start a Ray of its own.
         os.environ.setdefault("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
@@ -76,7 +89,7 @@ def release_after(pid: int) -> int:
         time.sleep(LOOK_S)
     try:
         ask([], 0)
-    except ConnectionError as error:
+    except OSError as error:
         print(f"grow.py: the room was not given back, the cluster does not answer: {error}", file=sys.stderr)
         return 1
     return 0
@@ -98,7 +111,7 @@ def main() -> int:
     slot = bundle(wanted.cpus, wanted.gpus)
     try:
         there = ask([slot] * wanted.slots, wanted.wait)
-    except ConnectionError as error:
+    except OSError as error:
         print(f"grow.py: no Ray cluster answers: {error}. Set RAY_ADDRESS=HOST:6379.", file=sys.stderr)
         return 2
     subprocess.Popen([sys.executable, __file__, "--after", str(os.getpid())], start_new_session=True)

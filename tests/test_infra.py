@@ -900,6 +900,7 @@ def mlflow_server(tmp_path: Path) -> Iterator[int]:
     other = {
         "--host": "127.0.0.1",
         "--port": str(port),
+        "--workers": "1",
         "--backend-store-uri": f"sqlite:///{tmp_path}/mlflow.db",
         "--artifacts-destination": str(tmp_path / "artifacts"),
     }
@@ -1006,6 +1007,30 @@ def test_a_cluster_that_does_not_answer_is_said_without_a_traceback() -> None:
     assert "RAY_ADDRESS" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "program",
+    [["-m", "automl", "search", "search_spaces/function.yaml"], [f"{INFRA}/grow.py", "--slots", "1", "true"]],
+)
+def test_who_has_no_token_is_told_so_without_a_traceback(
+    project_copy: Path, tmp_path: Path, program: list[str]
+) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+        environment |= {
+            "RAY_ADDRESS": f"127.0.0.1:{listening.getsockname()[1]}",
+            "RAY_AUTH_MODE": "token",
+            "HOME": str(tmp_path),
+            "PYTHONPATH": str(ROOT),
+        }
+        done = subprocess.run(
+            [sys.executable, *program], cwd=project_copy, env=environment, capture_output=True, text=True
+        )
+    assert done.returncode == 2, done.stderr
+    assert "RAY_AUTH_TOKEN_PATH" in done.stderr and "Traceback" not in done.stderr
+
+
 @pytest.fixture
 def project_copy(tmp_path: Path) -> Path:
     for name in ("trainers", "search_spaces"):
@@ -1020,7 +1045,7 @@ def test_torchx_runs_a_search_to_its_end(project_copy: Path) -> None:
         [
             str(bin_folder / "torchx"), "run", "-s", "local_cwd", "--wait",
             f"{INFRA}/torchx/search.py:search", "--file", "search_spaces/function.yaml", "--engine", "local",
-            "--", "--set", "budget.trials=2", "--set", "model.epochs=2", "--set", "tracking=false",
+            "--", "--set=budget.trials=2", "--set=model.epochs=2", "--set=tracking=false",
         ],
         cwd=project_copy, env=environment, capture_output=True, text=True,
     )  # fmt: skip

@@ -76,6 +76,8 @@ class RayTune(Engine):
             else:
                 _knock(str(self._address))
                 ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR)
+        except ray.exceptions.AuthenticationError as error:
+            raise InputError(_locked(self._address)) from error
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             first = str(error).strip().splitlines()[0]
             raise InputError(_unreachable(self._address, first)) from error
@@ -215,6 +217,12 @@ def _unreachable(address: str | None, why: str) -> Fault:
         return Fault("engine", f"a local Ray could not be started: {why}", "Try --engine local")
     mend = "Check the address, or leave --address and RAY_ADDRESS away to start a local Ray"
     return Fault("address", f"no Ray cluster answers at {address}: {why}", mend)
+
+
+def _locked(address: str | None) -> Fault:
+    what = f"the Ray cluster at {address} wants a token, and there is none here, or another"
+    mend = "Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to a copy of the cluster's ~/.ray/auth_token"
+    return Fault("address", what, mend)
 
 
 def health(address: str | None = None) -> str:

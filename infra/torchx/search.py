@@ -26,7 +26,7 @@ def search(
 
     Args:
         file: the search file, as in `automl search FILE`
-        arguments: more arguments of `automl search`, after `--`: --set budget.trials=50
+        arguments: more arguments of `automl search`, after `--`: --set=budget.trials=50
         engine: ray or local
         address: of a Ray cluster, HOST:PORT; without one, a Ray of its own
         python: the interpreter that automl is installed in
