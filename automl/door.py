@@ -171,6 +171,7 @@ def run(
     ledger: str | None = None,
     changed: bool = False,
     view: View | None = None,
+    insecure: bool = False,
 ) -> Result:
     """Run a search to its end, or carry on one that was stopped.
 
@@ -182,6 +183,7 @@ def run(
         changed: carry on although objective, trainer or space differ from what the ledger has; the
             command's `--continue`.
         view: told what happens; None shows it in the terminal or the notebook.
+        insecure: join a Ray cluster without a token, which runs the code of whoever reaches it.
 
     Raises:
         InputError: everything that is wrong with the search, its trainers and surroundings.
@@ -191,7 +193,7 @@ def run(
     from automl.run import run as act
 
     planned = search if isinstance(search, Search) else load(search)
-    return Result(act(planned, engine, address, changed, ledger, view or console.view()))
+    return Result(act(planned, engine, address, changed, ledger, view or console.view(), insecure))
 
 
 def check(search: Search | str | Path, overrides: Sequence[str] = (), deep: bool = False) -> list[Fault]:

@@ -66,8 +66,8 @@ def plan(search: Search, ledger: str | None = None) -> Plan:
     return Plan(search, root, resolve_url(where, root), place, uri)
 
 
-def engine_for(name: str, root: Path, address: str | None = None) -> Engine:
-    """An engine by name: `ray` or `local`."""
+def engine_for(name: str, root: Path, address: str | None = None, insecure: bool = False) -> Engine:
+    """An engine by name: `ray` or `local`; a cluster without a token only if that is `insecure`."""
     if name == "local":
         from automl.engines.local import Local
 
@@ -75,7 +75,7 @@ def engine_for(name: str, root: Path, address: str | None = None) -> Engine:
     if name == "ray":
         from automl.engines.ray_tune import RayTune
 
-        return RayTune(str(root), address)
+        return RayTune(str(root), address, insecure)
     raise InputError(Fault("engine", f"there is no engine {name!r}", "Use ray or local"))
 
 
