@@ -35,6 +35,8 @@ _BEGINNINGS = (
     "RAY_AUTH_TOKEN",
 )
 _RAYS = "RAY_"
+# What is shorter is a word of other sentences too.
+_SHORTEST = 4
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # One takes variables away for a while, the other copies them all.
 _lock = threading.Lock()
@@ -201,7 +203,7 @@ def _known(environment: Mapping[str, str], urls: tuple[str | None, ...]) -> set[
     for variable in (LEDGER_FILE, TRACKING_FILE):
         with contextlib.suppress(InputError):  # told where it is used; a message is being made here
             found.add(password_in(variable) or "")
-    return found - {"", "***"}
+    return {each for each in found - {"***"} if len(each) >= _SHORTEST}
 
 
 def _password(url: str) -> str | None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
 
 from automl import credentials
 from automl.engines.ray_tune import RayTune
-from automl.errors import InputError
+from automl.errors import InputError, LedgerError
 from automl.export.base import publisher_environment
+from automl.ledger import Ledger, probe, probe_other
 from automl.process import shared_environment
+from automl.trackers.base import tracker_environment
 
 REPOSITORY = Path(__file__).parents[1]
 QUADRATIC = "search_spaces/quadratic.yaml"
@@ -166,3 +172,106 @@ def test_what_a_local_ray_inherits_is_its_token_alone(monkeypatch: pytest.Monkey
     with credentials.hidden():
         assert [name for name in DRIVERS if name in os.environ] == ["RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"]
     assert [name for name in DRIVERS if os.environ.get(name) != "hunter2"] == []
+
+
+# --- files with a password -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def guarded(postgres: str) -> Iterator[URL]:
+    """An empty database of a user whom the server asks for a password, which this URL has."""
+    user, password = f"u{secrets.token_hex(4)}", fresh()
+    with as_admin(postgres) as db:
+        file = Path(str(db.scalar(sa.text("SHOW hba_file"))))
+        before = file.read_text()
+        file.write_text(f"local all {user} scram-sha-256\n{before}")
+        db.execute(sa.text(f"CREATE ROLE {user} LOGIN PASSWORD '{password}'"))
+        db.execute(sa.text(f"GRANT ALL ON SCHEMA public TO {user}"))
+        db.execute(sa.text("SELECT pg_reload_conf()"))
+    yield make_url(postgres).set(username=user, password=password)
+    with as_admin(postgres) as db:
+        file.write_text(before)
+        end_sessions(db, user)
+        db.execute(sa.text(f"DROP OWNED BY {user}"))
+        db.execute(sa.text(f"DROP ROLE {user}"))
+
+
+@contextlib.contextmanager
+def as_admin(url: str) -> Iterator[sa.Connection]:
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as db:
+        yield db
+    engine.dispose()
+
+
+def end_sessions(db: sa.Connection, user: str) -> None:
+    whose = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = :user"
+    db.execute(sa.text(whose), {"user": user})
+
+
+def fresh() -> str:
+    """A secret that is nowhere yet."""
+    return f"s3cr3t{secrets.token_hex(12)}"
+
+
+def shown(url: URL) -> str:
+    return url.render_as_string(hide_password=False)
+
+
+def test_a_ledgers_password_may_lie_in_a_file_that_nobody_else_can_read(
+    guarded: URL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    bare = shown(guarded._replace(password=None))
+    assert "password" in str(probe(bare))
+    file = private(tmp_path / "password", f"{guarded.password}\n")
+    monkeypatch.setenv("AUTOML_LEDGER_PASSWORD_FILE", str(file))
+    assert probe(bare) is None
+    with contextlib.closing(Ledger(bare)) as book:
+        assert book.searches() == []
+    assert "password" in str(probe_other(bare)), "another database is none of its business"
+    file.chmod(0o640)
+    assert f"chmod 600 {file}" in str(probe(bare))
+    with pytest.raises(LedgerError, match="can be read by others"):
+        Ledger(bare)
+    file.write_text("")
+    file.chmod(0o600)
+    assert "is empty" in str(probe(bare))
+    monkeypatch.setenv("AUTOML_LEDGER_PASSWORD_FILE", str(tmp_path))
+    assert "is no file" in str(probe(bare))
+
+
+@pytest.mark.parametrize("name", ["AUTOML_LEDGER_PASSWORD_FILE", "AUTOML_TRACKING_PASSWORD_FILE"])
+def test_a_password_file_that_others_can_read_is_a_fault_before_anything_runs(
+    root: Path, tmp_path: Path, name: str
+) -> None:
+    file = private(tmp_path / "password", "hunter2", 0o644)
+    done = command("search", QUADRATIC, "--engine", "local", cwd=root, env={name: str(file)})
+    assert done.returncode == 2
+    assert f"{name}: the password's file {file} can be read by others (mode 644). chmod 600 {file}." in (
+        done.stderr
+    )
+
+
+def test_the_tracker_takes_its_password_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_PASSWORD", raising=False)
+    monkeypatch.setenv("AUTOML_TRACKING_PASSWORD_FILE", str(private(tmp_path / "password", "hunter2\n")))
+    assert tracker_environment()["MLFLOW_TRACKING_PASSWORD"] == "hunter2"
+
+
+def test_a_password_in_a_search_file_is_a_fault_with_its_place_and_its_mend(root: Path) -> None:
+    text = (root / QUADRATIC).read_text().replace("tracking: false\n", "")
+    text += "ledger: postgresql://me:hunter2@db/automl\n"
+    text += "storage: s3://key:hunter2@bucket/runs\n"
+    text += "tracking: {uri: 'https://me:hunter2@mlflow.example.org'}\n"
+    (root / "search.yaml").write_text(text)
+    done = command("check", "search.yaml", cwd=root, env={})
+    assert done.returncode == 2
+    assert "hunter2" not in done.stdout + done.stderr
+    for place, mend in (
+        ("10:9: ledger: postgresql://me:***@db/automl has", "AUTOML_LEDGER_PASSWORD_FILE"),
+        ("11:10: storage: s3://key:***@bucket/runs has", "AWS_SECRET_ACCESS_KEY"),
+        ("12:17: tracking.uri: https://me:***@mlflow.example.org has", "AUTOML_TRACKING_PASSWORD_FILE"),
+    ):
+        line = next(line for line in done.stdout.splitlines() if place in line)
+        assert "a password in it" in line and mend in line
