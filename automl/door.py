@@ -78,7 +78,7 @@ class BestTrial:
             folder = storage.fetch(self._weights, place)
             meta = json.loads((folder / "meta.json").read_text())
             with _importable(self._root, meta["model"]):
-                model = project.resolve_address(meta["model"])
+                model = project.resolve_address(meta["model"], self._root)
                 return framework(self._framework).load(model, meta["arguments"], folder)
 
 

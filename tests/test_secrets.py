@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -21,6 +27,7 @@ from automl.export.base import publisher_environment
 from automl.ledger import Ledger, probe, probe_other
 from automl.process import shared_environment
 from automl.trackers.base import tracker_environment
+from tests.planted import Finder, fresh, mlflow_with_login, watched
 
 REPOSITORY = Path(__file__).parents[1]
 QUADRATIC = "search_spaces/quadratic.yaml"
@@ -39,7 +46,7 @@ def command(*words: str, cwd: Path, env: Mapping[str, str]) -> subprocess.Comple
         text=True,
         timeout=240,
     )
-    assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
     return done
 
 
@@ -209,11 +216,6 @@ def end_sessions(db: sa.Connection, user: str) -> None:
     db.execute(sa.text(whose), {"user": user})
 
 
-def fresh() -> str:
-    """A secret that is nowhere yet."""
-    return f"s3cr3t{secrets.token_hex(12)}"
-
-
 def shown(url: URL) -> str:
     return url.render_as_string(hide_password=False)
 
@@ -275,3 +277,186 @@ def test_a_password_in_a_search_file_is_a_fault_with_its_place_and_its_mend(root
     ):
         line = next(line for line in done.stdout.splitlines() if place in line)
         assert "a password in it" in line and mend in line
+
+
+# --- planted, and looked for everywhere ------------------------------------------------------------
+
+TELLS = """
+import os
+import time
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+
+def train(trial, x, c=1.0):
+    print("environment", dict(os.environ))
+    for step in range(1, 4):
+        trial.report({"loss": x * x, "c": c}, step)
+        time.sleep(0.3)
+    if trial.number == 1:
+        raise RuntimeError(f"all that I know: {dict(os.environ)}")
+    rows = np.random.default_rng(0).normal(size=(64, 4))
+    return LogisticRegression(C=c).fit(rows, (rows.sum(1) > 0).astype(int))
+"""
+FILE = """
+name: planted
+objective: {metric: loss, direction: minimize}
+trainer: {framework: function, model: "trainers.tells:train"}
+space: {model.x: {float: [-1.0, 1.0]}}
+budget: {trials: 5}
+search: {sampler: random, pruner: none}
+resources: {parallel: 2}
+tracking: {register: planted}
+"""
+
+
+@dataclass
+class Scene:
+    """A project, its surroundings, and the secrets in them."""
+
+    root: Path
+    home: Path
+    temporary: Path
+    env: dict[str, str]
+    planted: dict[str, str]
+    files: list[Path]
+
+    def plant(self, name: str, secret: str | None = None) -> None:
+        """Into the environment."""
+        self.planted[name] = secret or fresh()
+        self.env[name] = self.planted[name]
+
+    def plant_file(self, name: str, secret: str | None = None) -> None:
+        """Into a file that the environment names."""
+        self.planted[name] = secret or fresh()
+        self.files.append(private(self.home / name.lower(), self.planted[name]))
+        self.env[name] = str(self.files[-1])
+
+    @property
+    def tops(self) -> list[Path]:
+        return [self.root, self.home, self.temporary]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    root, home = tmp_path / "project", tmp_path / "home"
+    private(root / "trainers/__init__.py", "", 0o644)
+    private(root / "trainers/tells.py", TELLS, 0o644)
+    private(root / "search.yaml", FILE, 0o644)
+    home.mkdir()
+    # Ray's sockets want a short path.
+    with tempfile.TemporaryDirectory(prefix="sec-", dir="/tmp") as temporary:
+        env = {"HOME": str(home), "TMPDIR": temporary, "RAY_TMPDIR": temporary, "RAY_AUTH_MODE": "token"}
+        yield Scene(root, home, Path(temporary), env, {}, [])
+
+
+def searched(scene: Scene, finder: Finder, *words: str, during: Callable[[], None] = lambda: None) -> int:
+    """One search, with all that it writes looked at while it runs; what it prints too."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "PG"))}
+    own = {"PYTHONPATH": str(REPOSITORY), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    log = scene.home / "said.txt"
+    with watched(finder, scene.tops, scene.files), log.open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "automl", "search", "search.yaml", *words],
+            cwd=scene.root,
+            env={**plain, **own, **scene.env},
+            stdout=out,
+            stderr=out,
+        )
+        during()
+        code = process.wait(240)
+    assert "Traceback" not in log.read_text(), log.read_text()
+    return code
+
+
+def asked_of(scene: Scene, finder: Finder) -> None:
+    """What the other verbs say of it."""
+    for verb in (["show", "planted", "--json"], ["logs", "planted", "--trial", "1"], ["doctor", "--json"]):
+        done = command(*verb, cwd=scene.root, env=scene.env)
+        assert done.stdout
+        finder.text(verb[0], done.stdout + done.stderr)
+    finder.text("why", command("why", "planted", "--trial", "1", cwd=scene.root, env=scene.env).stdout)
+    finder.text("fsck", command("fsck", "planted", cwd=scene.root, env=scene.env).stdout)
+
+
+def test_a_search_on_ray_writes_down_none_of_the_secrets_around_it(
+    scene: Scene, guarded: URL, tmp_path: Path
+) -> None:
+    scene.env["AUTOML_LEDGER"] = shown(guarded._replace(password=None))
+    scene.plant_file("AUTOML_LEDGER_PASSWORD_FILE", guarded.password)
+    scene.plant_file("AUTOML_TRACKING_PASSWORD_FILE")
+    scene.plant_file("RAY_AUTH_TOKEN_PATH", secrets.token_hex(32))
+    for name in ("DATABRICKS_TOKEN", "MLFLOW_TRACKING_TOKEN"):
+        scene.plant(name)
+    del scene.env["MLFLOW_TRACKING_TOKEN"]  # MLflow takes one login only
+    finder = Finder(scene.planted)
+    with mlflow_with_login(tmp_path / "mlflow", scene.planted["AUTOML_TRACKING_PASSWORD_FILE"]) as uri:
+        scene.env |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_TRACKING_USERNAME": "admin"}
+        assert searched(scene, finder) == 0, (scene.home / "said.txt").read_text()
+        asked_of(scene, finder)
+    finder.folder(tmp_path / "mlflow")
+    finder.tables(shown(guarded))
+    assert any("session_" in str(each) for each in scene.temporary.rglob("*.log")), "Ray wrote elsewhere"
+    assert finder.looked_at > 500
+    assert finder.found == set()
+
+
+def test_a_search_that_loses_its_ledger_writes_down_none_of_the_secrets_around_it(
+    scene: Scene, guarded: URL, postgres: str, tmp_path: Path
+) -> None:
+    scene.plant("PASSWORD_OF_LEDGER", guarded.password)
+    scene.env["AUTOML_LEDGER"] = shown(guarded)
+    scene.env["AUTOML_OPTUNA_STORAGE"] = shown(guarded.update_query_dict({"options": "-csearch_path=optuna"}))
+    for name in ("MLFLOW_TRACKING_PASSWORD", "RAY_AUTH_TOKEN", "PGPASSWORD", "DATABRICKS_TOKEN"):
+        scene.plant(name)
+    del scene.env["PASSWORD_OF_LEDGER"]
+    finder = Finder(scene.planted)
+
+    def lock_out() -> None:
+        """While it runs, the server takes the password no more, ends all connections, and comes back."""
+        with as_admin(postgres) as db:
+            until(lambda: db.scalar(sa.text("SELECT to_regclass('events')")) is not None)
+            until(lambda: db.scalar(sa.text("SELECT count(*) > 5 FROM events")))
+            db.execute(sa.text(f"ALTER ROLE {guarded.username} PASSWORD 'another'"))
+            end_sessions(db, str(guarded.username))
+            time.sleep(3)
+            db.execute(sa.text(f"ALTER ROLE {guarded.username} PASSWORD '{guarded.password}'"))
+
+    with as_admin(postgres) as db:
+        db.execute(sa.text(f"CREATE SCHEMA optuna AUTHORIZATION {guarded.username}"))
+    with mlflow_with_login(tmp_path / "mlflow", scene.planted["MLFLOW_TRACKING_PASSWORD"]) as uri:
+        scene.env |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_TRACKING_USERNAME": "admin"}
+        assert searched(scene, finder, "--engine", "local", during=lock_out) == 0
+        asked_of(scene, finder)
+    said = (scene.home / "said.txt").read_text()
+    assert "the ledger is away" in said and "the ledger is back" in said
+    scene.env["AUTOML_LEDGER"] = shown(guarded.set(password="another-wrong-one"))
+    scene.planted["wrong"] = "another-wrong-one"
+    for verb in (["ls"], ["doctor"], ["check", "search.yaml"], ["search", "search.yaml"]):
+        done = command(*verb, cwd=scene.root, env=scene.env)
+        assert done.returncode in (1, 2) and "password authentication failed" in done.stdout + done.stderr
+        finder.text(verb[0], done.stdout + done.stderr)
+    finder.folder(tmp_path / "mlflow")
+    finder.tables(shown(guarded))
+    assert finder.found == set()
+
+
+def until(true: Callable[[], Any], seconds: float = 90.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_the_finder_finds(tmp_path: Path) -> None:
+    finder = Finder({"it": "s3cr3t0123456789abcdef"})
+    for number, form in enumerate(["x s3cr3t0123456789abcdef y", "czNjcjN0MDEyMzQ1Njc4OWFiY2RlZg=="]):
+        finder.text(str(number), form)
+    login = base64.b64encode(b"admin:s3cr3t0123456789abcdef").decode()
+    finder.text("login", f"Basic {login}")
+    with zipfile.ZipFile(tmp_path / "z.bin", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("inside", "s3cr3t0123456789abcdef" * 3)
+    finder.folder(tmp_path)
+    names = sorted(each.rpartition("/")[2] for each in finder.found)
+    assert names == ["it in 0", "it in 1", "it in login", "z.bin!inside"]
