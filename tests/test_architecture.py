@@ -48,6 +48,7 @@ FLOORS: list[tuple[str, ...]] = [
         "sources",
         "begin",
         "machine",
+        "exposure",
         "retries",
         "goals",
         "scratch",
