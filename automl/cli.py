@@ -126,6 +126,7 @@ def search(
         bool, typer.Option("--continue", help="Carry on although objective, trainer or space changed.")
     ] = False,
     ledger: LedgerUrl = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Join a Ray cluster without a token.")] = False,
     as_json: Json = False,
 ) -> int:
     """Run a search, or carry on with one that was stopped."""
@@ -134,7 +135,7 @@ def search(
     view = console.view()
     planned = _load(file, set_ or ())
     view.say(f"{planned.name}: checking, and starting {'Ray' if engine == 'ray' else 'workers'}")
-    result = door.run(planned, engine, address, ledger, continue_, view)
+    result = door.run(planned, engine, address, ledger, continue_, view, insecure)
     if as_json:
         _dump(result.show())
     else:

@@ -79,7 +79,7 @@ class BestTrial:
             folder = storage.fetch(self._weights, place)
             meta = json.loads((folder / "meta.json").read_text())
             with _importable(self._root, meta["model"]):
-                model = project.resolve_address(meta["model"])
+                model = project.resolve_address(meta["model"], self._root)
                 return framework(self._framework).load(model, meta["arguments"], folder)
 
 
@@ -172,6 +172,7 @@ def run(
     ledger: str | None = None,
     changed: bool = False,
     view: View | None = None,
+    insecure: bool = False,
 ) -> Result:
     """Run a search to its end, or carry on one that was stopped.
 
@@ -183,6 +184,7 @@ def run(
         changed: carry on although objective, trainer or space differ from what the ledger has; the
             command's `--continue`.
         view: told what happens; None shows it in the terminal or the notebook.
+        insecure: join a Ray cluster without a token, which runs the code of whoever reaches it.
 
     Raises:
         InputError: everything that is wrong with the search, its trainers and surroundings.
@@ -192,7 +194,7 @@ def run(
     from automl.run import run as act
 
     planned = search if isinstance(search, Search) else load(search)
-    return Result(act(planned, engine, address, changed, ledger, view or console.view()))
+    return Result(act(planned, engine, address, changed, ledger, view or console.view(), insecure))
 
 
 def submit(

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from automl import schema
 from automl.database import Translated, connect, exists
 from automl.database import probe as probe
+from automl.database import probe_other as probe_other
 from automl.errors import Fault, LeaseHeld, LedgerError, NoLedger, NoSuchSearch
 from automl.events import Event
 from automl.lease import Lease as Lease
@@ -274,7 +275,7 @@ class Ledger:
                 db.execute(sa.insert(schema.versions).values(version=schema.SCHEMA))
 
     def _translated(self) -> Translated:
-        return Translated(self.shown)
+        return Translated(self.url)
 
 
 def _paged(db: Connection, query: sa.Select[Any]) -> list[Event]:

@@ -18,7 +18,19 @@ PACKAGE = ROOT / "automl"
 # Imports go down, or stay on their floor. A new room chooses its floor here.
 FLOORS: list[tuple[str, ...]] = [
     ("errors",),
-    ("words", "urls", "root", "interrupts", "yamltext", "values", "space", "events", "causes", "heap"),
+    (
+        "words",
+        "urls",
+        "root",
+        "interrupts",
+        "yamltext",
+        "values",
+        "space",
+        "events",
+        "causes",
+        "heap",
+        "credentials",
+    ),
     (
         "policies",
         "plain",
@@ -36,6 +48,7 @@ FLOORS: list[tuple[str, ...]] = [
         "sources",
         "begin",
         "machine",
+        "exposure",
         "retries",
         "goals",
         "scratch",

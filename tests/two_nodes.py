@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ def main() -> None:
     spare = min(max(memory.available // 3, LEAST_BYTES), MOST_BYTES)
     bound = (memory.total - memory.available + spare) / memory.total
     os.environ |= {"RAY_memory_usage_threshold": f"{bound:.4f}", "RAY_memory_monitor_refresh_ms": "100"}
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     from ray.cluster_utils import Cluster
 
     from automl.engines.ray_tune import RayTune

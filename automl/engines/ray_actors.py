@@ -26,6 +26,7 @@ from ray.tune.execution import tune_controller
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from automl import credentials
 from automl.engines.base import Answer, Desk, Message, Task
 from automl.host import Host
 from automl.nursery import Elsewhere
@@ -321,6 +322,7 @@ class Attempt(tune.Trainable):
             super()._setup_logdir()
 
     def setup(self, config: dict[str, Any]) -> None:
+        credentials.forget()  # whatever the node was started with
         self._host: Host | None = None
         self.reset_config(config)
 
