@@ -71,6 +71,10 @@ FLOORS: list[tuple[str, ...]] = [
     (
         "ledger",
         "lease",
+        "migrations",
+        "migrations.versions",
+        "migrations.versions.v1_first",
+        "migrations.versions.v2_requests",
         "samplers",
         "startup",
         "points",
@@ -157,7 +161,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     "tensorflow": ("frameworks.*", "export.*"),
     "keras": ("frameworks.*", "export.*"),
     "skops": ("frameworks.*", "export.*"),
-    "sqlalchemy": ("ledger", "lease", "schema", "database"),
+    "sqlalchemy": ("ledger", "lease", "schema", "database", "migrations", "migrations.versions.*"),
+    "alembic": ("migrations", "migrations.versions.*"),
     "ruamel": ("yamltext", "specfile"),
     "fsspec": ("storage",),
     "pyarrow": ("arrays",),
@@ -174,6 +179,7 @@ HEAVY = (
     "mlflow",
     "optuna",
     "sqlalchemy",
+    "alembic",
     "pandas",
 )
 
