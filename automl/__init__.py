@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from automl.door import fsck as fsck
     from automl.door import load as load
     from automl.door import run as run
+    from automl.door import stop as stop
     from automl.errors import AutoMLError as AutoMLError
     from automl.search import Budget as Budget
     from automl.search import Objective as Objective
@@ -48,6 +49,7 @@ _HOME = {
     "check": "automl.door",
     "fsck": "automl.door",
     "run": "automl.door",
+    "stop": "automl.door",
     "Result": "automl.door",
     "BestTrial": "automl.door",
     "prepared": "automl.data",

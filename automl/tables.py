@@ -11,7 +11,7 @@ from automl.words import show as short
 
 # A person reads no longer table.
 MOST_ROWS = 60
-_LEFT = ("name", "state", "trainer", "error", "params", "best")
+_LEFT = ("name", "state", "trainer", "error", "params", "best", "owner", "address")
 
 
 def number(value: float | None) -> str:
@@ -71,7 +71,7 @@ def tabulate(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = 
 
 def searches(found: Sequence[Mapping[str, Any]]) -> None:
     """The table of `automl ls`."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for each in found:
         best = each["best"]
         shown = f"{len(best)} on the front" if isinstance(best, list) else None
@@ -79,8 +79,12 @@ def searches(found: Sequence[Mapping[str, Any]]) -> None:
         counts = each["counts"]
         states = " ".join(f"{state} {count}" for state, count in counts.items() if count) or "no trials"
         told = each["reason"] if each["state"] == "UNREADABLE" else states
-        rows.append((each["name"], each["state"], told, value, span(each["age_s"])))
-    tabulate(("name", "state", "trials", "best", "age"), rows)
+        whose = (each["owner"] or "-", each["address"] or "-")
+        rows.append((each["name"], each["state"], told, value, span(each["age_s"]), *whose))
+    header = ["name", "state", "trials", "best", "age", "owner", "address"]
+    if sys.stdout.isatty() and not any(each["address"] for each in found):
+        header, rows = header[:-1], [row[:-1] for row in rows]
+    tabulate(header, rows)
 
 
 def search(history: History, driver_alive: bool, most: int | None = None) -> None:

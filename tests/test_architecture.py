@@ -122,7 +122,21 @@ FLOORS: list[tuple[str, ...]] = [
     ),
     # The programs of the child processes, which pick their adapter by name.
     ("worker", "follower", "preloaded", "trackers.__main__", "trackers.audit", "export.__main__"),
-    ("sweep", "thinker", "tasks", "desk", "plan", "warmup", "winner", "run", "deep", "lookup", "fsck"),
+    (
+        "sweep",
+        "thinker",
+        "tasks",
+        "desk",
+        "plan",
+        "warmup",
+        "winner",
+        "run",
+        "deep",
+        "lookup",
+        "fsck",
+        "stop",
+        "follow",
+    ),
     ("door", "board", "console", "doctor", "cli", "__main__", ""),
 ]
 

@@ -48,6 +48,7 @@ class RayTune(Engine):
 
     def __init__(self, root: str, address: str | None = None) -> None:
         self._root, self._address = root, address or os.environ.get("RAY_ADDRESS")
+        self.address = None if self._local else self._address
         self._key = f"automl/{secrets.token_hex(8)}"
         self._mine = False
         self._nursery = ""
