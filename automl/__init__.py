@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from automl.door import load as load
     from automl.door import resume as resume
     from automl.door import run as run
+    from automl.door import stop as stop
     from automl.door import submit as submit
     from automl.errors import AutoMLError as AutoMLError
     from automl.search import Budget as Budget
@@ -53,6 +54,7 @@ _HOME = {
     "run": "automl.door",
     "submit": "automl.door",
     "resume": "automl.door",
+    "stop": "automl.door",
     "Result": "automl.door",
     "BestTrial": "automl.door",
     "Submission": "automl.submission",

@@ -59,6 +59,7 @@ Supervise = Annotated[bool, typer.Option("--supervise", help="Start the driver a
 Interpreter = Annotated[
     str | None, typer.Option(metavar="PATH", help="The Python that has automl, on the cluster's head.")
 ]
+Follow = Annotated[bool, typer.Option("-f", "--follow", help="Go on showing it until it has ended.")]
 TrialNumber = Annotated[int, typer.Option("--trial", metavar="N", help="The trial's number.", min=0)]
 
 
@@ -304,8 +305,15 @@ def ls(ledger: LedgerUrl = None, as_json: Json = False) -> None:
 
 
 @_verb
-def show(name: Name, ledger: LedgerUrl = None, all_trials: AllTrials = False, as_json: Json = False) -> None:
+def show(
+    name: Name,
+    follow: Follow = False,
+    ledger: LedgerUrl = None,
+    all_trials: AllTrials = False,
+    as_json: Json = False,
+) -> int:
     """Show a search: its state, its best trial, its trials."""
+    code = _follow(name, ledger) if follow else 0
     leave()
     with still():
         from automl import lookup, results, tables
@@ -317,18 +325,66 @@ def show(name: Name, ledger: LedgerUrl = None, all_trials: AllTrials = False, as
             found = lookup.overview(name, ledger)
             whole = all_trials or not sys.stdout.isatty()
             tables.search(found.history, found.alive, None if whole else tables.MOST_ROWS)
+    return code
+
+
+def _follow(name: str, ledger: str | None) -> int:
+    """Watch a search to its end; 1 when its driver is lost."""
+    from automl import console
+    from automl import follow as watching
+
+    found = watching.show(name, ledger, console.view())
+    return 1 if found.history.state(found.alive)[0] == "LOST" else 0
 
 
 @_verb
-def logs(name: Name, trial: TrialNumber, ledger: LedgerUrl = None, as_json: Json = False) -> None:
+def logs(
+    name: Name,
+    trial: TrialNumber,
+    follow: Follow = False,
+    ledger: LedgerUrl = None,
+    as_json: Json = False,
+) -> None:
     """Print what a trial wrote to stdout and stderr."""
     from automl import lookup
 
+    if follow:
+        from automl import follow as watching
+
+        watching.log(name, trial, ledger, (lambda text: None) if as_json else _pass_on)
+        if not as_json:
+            return
     text = lookup.log_text(lookup.find(name, ledger), trial)
     if as_json:
         _dump({"schema": 1, "name": name, "trial": trial, "log": text})
     else:
         sys.stdout.write(text)
+
+
+def _pass_on(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+@_verb
+def stop(
+    name: Name,
+    force: Annotated[
+        bool, typer.Option("--force", help="After the timeout end its driver, where that can be done.")
+    ] = False,
+    timeout: Annotated[str, typer.Option(metavar="TIME", help="How long to wait: 90s, 30m.")] = "60s",
+    ledger: LedgerUrl = None,
+    as_json: Json = False,
+) -> int:
+    """Have the driver of a search stop, wherever it runs; its trials write a checkpoint."""
+    from automl import door
+
+    done = door.stop(name, ledger, force, timeout, _say)
+    if as_json:
+        _dump(done.plain())
+    else:
+        print(done)
+    return done.exit_code
 
 
 @_verb

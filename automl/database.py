@@ -34,6 +34,16 @@ _POSTGRES_ARGS = {
     "keepalives_count": 4,
     "tcp_user_timeout": SILENT_S * 1000,
 }
+# Seconds since the epoch by the database's own clock, the same for whoever asks, from wherever.
+_CLOCK = {
+    "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
+    "postgresql": "CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
+}
+
+
+def clock(db: Connection) -> sa.ColumnElement[float]:
+    """The database's own clock, for a statement on this connection."""
+    return sa.literal_column(_CLOCK[db.dialect.name], sa.Double)
 
 
 def connect(url: str) -> sa.Engine:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from automl.engines.base import Engine
     from automl.fsck import Checkup
     from automl.run import Outcome, View
+    from automl.stop import Stopped
     from automl.submission import Submission
 
 
@@ -322,6 +323,35 @@ def fsck(name: str, ledger: str | None = None, repair: bool = False, deep: bool 
     from automl.fsck import fsck as compare
 
     return compare(name, ledger, repair, deep)
+
+
+def stop(
+    name: str,
+    ledger: str | None = None,
+    force: bool = False,
+    timeout: float | str = "60s",
+    say: Callable[[str], None] = lambda text: None,
+) -> Stopped:
+    """Have the driver of a search stop, wherever it runs; running trials write a checkpoint before.
+
+    Args:
+        name: the search.
+        ledger: a URL other than the project's.
+        force: end a driver that has not stopped after `timeout`, where that can be done from here.
+        timeout: how long to wait for it: seconds, or `90s`, `30m`, `2h`.
+        say: told what this waits for.
+
+    Returns:
+        What the search is now, and what was done.
+
+    Raises:
+        NoSuchSearch: with the names that there are.
+        LedgerError: the ledger cannot be read.
+    """
+    from automl.stop import stop as act
+    from automl.values import seconds_of
+
+    return act(name, ledger, force, seconds_of("timeout", timeout), say)
 
 
 def _later_faults(search: Search, deep: bool) -> list[Fault]:

@@ -18,6 +18,7 @@ from automl.errors import ChangedSearch, Fault, LeaseLost, LedgerError
 from automl.events import Event, State
 from automl.heap import still
 from automl.ledger import Lease, Ledger
+from automl.machine import person
 from automl.nursery import Nursery
 from automl.plan import (
     Plan,
@@ -30,17 +31,26 @@ from automl.plan import (
 )
 from automl.reclaim import reclaimed
 from automl.results import History, Trial, best_trials
+from automl.schema import Request
 from automl.search import Search
+from automl.urls import mask_url
 from automl.warmup import prepare, warm_up
 
 CATCH_UP_S = 60.0
 
 
+class Planned(Protocol):
+    """What is to be run."""
+
+    @property
+    def search(self) -> Search: ...
+
+
 class View(Protocol):
     """Whoever watches a search: the terminal, a notebook, a test."""
 
-    def begin(self, plan: Plan, history: History, slots: int) -> None:
-        """The search is about to run."""
+    def begin(self, plan: Planned, history: History, slots: int) -> None:
+        """The search is about to run, or runs already; `slots` is 0 where that is not known."""
 
     def event(self, event: Event) -> None:
         """An event was appended and is in the history already."""
@@ -55,7 +65,7 @@ class View(Protocol):
 class Silent:
     """Watches nothing."""
 
-    def begin(self, plan: Plan, history: History, slots: int) -> None:
+    def begin(self, plan: Planned, history: History, slots: int) -> None:
         return None
 
     def event(self, event: Event) -> None:
@@ -174,6 +184,7 @@ class _Driver:
         self._desk = Desk(
             search, brain, self.history, self._lease, setting, self._slots, self._seen, self._pack_ahead
         )
+        self._lease.on_request = self._on_request
         if note := gpus_note(search, self._engine):
             self._view.say(note)
         self._view.begin(self._plan, self.history, self._slots())
@@ -268,8 +279,14 @@ class _Driver:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "engine": self._engine.name,
-            **_sent(),
+            **self._whose(),
         }
+
+    def _whose(self) -> dict[str, str]:
+        """Whose driver this is, and where it is reached, if not on this machine."""
+        address = os.environ.get("AUTOML_ADDRESS") or self._engine.address
+        places = {"address": mask_url(address) if address else None, "job": os.environ.get("AUTOML_JOB")}
+        return {"owner": person(), **{key: value for key, value in places.items() if value}}
 
     def _reclaim(self) -> None:
         """Attempts that an earlier driver took down with it: their trials go on."""
@@ -347,6 +364,13 @@ class _Driver:
         self._desk.stop("STOPPED", signal.Signals(number).name)
         self._view.say("stopping: running trials write a checkpoint. Ctrl-C again stops at once")
 
+    def _on_request(self, request: Request) -> None:
+        """Somebody asks this driver to stop: as SIGTERM does, unless it is about to end anyway."""
+        if request.kind == "stop" and not self._desk.stopping:
+            self._signal = signal.SIGTERM
+            self._desk.stop("STOPPED", f"stop, asked by {request.by}")
+            self._view.say(f"{request.by} asks to stop: running trials write a checkpoint")
+
     # --- closing ---------------------------------------------------------------------------
 
     def _pack_ahead(self, over: bool) -> None:
@@ -387,9 +411,3 @@ class _Driver:
                 f"MLflow is {many} events behind ({behind.error or 'no answer yet'}). Nothing is lost: "
                 "the same search command brings it up to date"
             )
-
-
-def _sent() -> dict[str, str]:
-    """Of a driver that was submitted: by whom, to where, and as which job."""
-    told = {"owner": "AUTOML_OWNER", "address": "AUTOML_ADDRESS", "job": "AUTOML_JOB"}
-    return {key: value for key, name in told.items() if (value := os.environ.get(name))}

@@ -281,8 +281,8 @@ def _download(place: str, scratch: Path) -> Path:
     return target
 
 
-def read(place: str) -> bytes:
-    """A file's contents, the local one's or the URL's.
+def read(place: str, start: int = 0) -> bytes:
+    """A file's contents from a byte on, the local one's or the URL's; none where it is shorter.
 
     Raises:
         FileNotFoundError, OSError, ImportError, ValueError: as fsspec has them.
@@ -290,6 +290,8 @@ def read(place: str) -> bytes:
     import fsspec
 
     with fsspec.open(place, "rb") as file:
+        if start:
+            file.seek(start)
         return bytes(file.read())
 
 

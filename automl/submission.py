@@ -6,10 +6,8 @@ travels: the cluster has its own passwords, and URLs go without theirs.
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import shlex
-import socket
 import sys
 import tempfile
 import time
@@ -19,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from automl import bundle, lookup, storage
+from automl import bundle, lookup, machine, storage
 from automl.errors import ChangedSearch, Fault, InputError, LeaseHeld, NoLedger, NoSuchSearch
 from automl.host import Host
 from automl.plan import Plan, inspect, plan
@@ -143,15 +141,6 @@ def cluster_faults(planned: Plan) -> list[Fault]:
     return found
 
 
-def owner() -> str:
-    """Who sends, as the list of searches shows it."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # no such user on this system
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"
-
-
 def _trainer_faults(planned: Plan) -> list[Fault]:
     with closing(Host(str(planned.root), planned.search.resources.cpus)) as host:
         return inspect(planned, host)[0]
@@ -224,8 +213,8 @@ def _send(planned: Plan, wish: Wish, packed: Path, command: Sequence[str], diges
         if same:
             return Submission(name, wish.address, same[-1].id, False, planned.ledger)
     id = f"automl-{name}-{digest}-{len(before) + 1}"
-    facts = {"search": name, "digest": digest, "owner": owner()}
-    told = {"AUTOML_OWNER": owner(), "AUTOML_ADDRESS": mask_url(wish.address), "AUTOML_JOB": id}
+    facts = {"search": name, "digest": digest, "owner": machine.person()}
+    told = {"AUTOML_OWNER": machine.person(), "AUTOML_ADDRESS": mask_url(wish.address), "AUTOML_JOB": id}
     prefix = "".join(f"export {key}={shlex.quote(value)}; " for key, value in told.items())
     jobs.submit(prefix + entrypoint(command, wish), id, packed, facts)
     return Submission(name, wish.address, id, True, planned.ledger)

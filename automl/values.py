@@ -339,6 +339,18 @@ def time_text(seconds: float) -> str:
     return f"{int(seconds) if seconds == int(seconds) else repr(float(seconds))}s"
 
 
+def seconds_of(name: str, time: float | str) -> float:
+    """The seconds of a time such as `90s`, `30m`, `2h`, or a number of them.
+
+    Raises:
+        InputError: it is none.
+    """
+    value, faults = _seconds(time, name)
+    settle(faults)
+    assert value is not None
+    return value
+
+
 def address(target: str | Callable[..., Any]) -> str:
     """`package.module:Name` of a class or function; text is taken as it is.
 

@@ -85,6 +85,10 @@ FLOORS: list[tuple[str, ...]] = [
     (
         "ledger",
         "lease",
+        "migrations",
+        "migrations.versions",
+        "migrations.versions.v1_first",
+        "migrations.versions.v2_requests",
         "samplers",
         "startup",
         "points",
@@ -146,6 +150,8 @@ FLOORS: list[tuple[str, ...]] = [
         "lookup",
         "fsck",
         "submission",
+        "stop",
+        "follow",
     ),
     ("door", "board", "console", "doctor", "cli", "__main__", ""),
 ]
@@ -185,7 +191,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     "tensorflow": ("frameworks.*", "export.*"),
     "keras": ("frameworks.*", "export.*"),
     "skops": ("frameworks.*", "export.*"),
-    "sqlalchemy": ("ledger", "lease", "schema", "database"),
+    "sqlalchemy": ("ledger", "lease", "schema", "database", "migrations", "migrations.versions.*"),
+    "alembic": ("migrations", "migrations.versions.*"),
     "ruamel": ("yamltext", "specfile"),
     "fsspec": ("storage",),
     "pyarrow": ("arrays",),
@@ -202,6 +209,7 @@ HEAVY = (
     "mlflow",
     "optuna",
     "sqlalchemy",
+    "alembic",
     "pandas",
 )
 

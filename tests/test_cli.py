@@ -312,7 +312,7 @@ tracking: false
 
 def test_ls_lists_the_searches_of_the_project(ended: Path) -> None:
     header, *rows = automl("ls", cwd=ended / "search_spaces").stdout.splitlines()
-    assert header.split("\t") == ["name", "state", "trials", "best", "age"]
+    assert header.split("\t") == ["name", "state", "trials", "best", "age", "owner", "address"]
     assert rows[0].split("\t")[:3] == ["quadratic", "ENDED", "COMPLETE 10"]
     listed = strict(automl("ls", "--json", cwd=ended).stdout)["searches"]
     assert [each["name"] for each in listed] == ["quadratic", "prunes", "returns-nan"]

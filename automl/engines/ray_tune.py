@@ -59,6 +59,7 @@ class RayTune(Engine):
         )
         if fault:
             raise InputError(fault)
+        self.address = None if self._local else self._address
         self._key = f"automl/{secrets.token_hex(8)}"
         self._mine = False
         self._nursery = ""
