@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from automl import lookup
-from automl.errors import LedgerAway
+from automl.errors import InputError, LedgerAway
 from automl.ledger import Ledger
 from automl.lookup import Standing
 from automl.machine import person
@@ -110,6 +110,8 @@ def end(holder: Holder, opening: Mapping[str, Any], say: Say) -> bool:
     Returns:
         Whether it has ended.
     """
+    if opening.get("address") and opening.get("job"):
+        return _stop_job(str(opening["address"]), str(opening["job"]), say)
     if holder.here and holder.pid != os.getpid():
         return _kill(holder, say)
     where = ", ".join(f"{key} {opening[key]}" for key in ("address", "job") if opening.get(key))
@@ -165,6 +167,25 @@ def _force(book: Ledger, before: Standing, holder: Holder, say: Say) -> Stopped:
     if ended and now.state == "LOST":
         say(f"{before.name}: its driver was killed. The same search command carries on")
     return _told(now, asked=True, forced=ended)
+
+
+def _stop_job(address: str, job: str, say: Say) -> bool:
+    """Have the cluster end the job, and with it what starts a driver again."""
+    from automl.engines.ray_jobs import Jobs
+
+    try:
+        jobs = Jobs(address)
+        jobs.stop(job)
+        until_s = time.monotonic() + TERM_S
+        while jobs.lives(job):
+            if time.monotonic() > until_s:
+                say(f"job {job} at {address} goes on")
+                return False
+            time.sleep(LOOK_S)
+    except InputError as error:
+        say(str(error))
+        return False
+    return True
 
 
 def _kill(holder: Holder, say: Say) -> bool:

@@ -193,6 +193,37 @@ def test_one_whose_driver_was_killed_is_lost_and_goes_on_by_resume(
     assert [trial["state"] for trial in now["trials"]] == ["COMPLETE"] * 5
 
 
+def test_it_is_stopped_from_here_by_request_and_goes_on_where_it_was(
+    head: Head, a_search: Callable[..., Search]
+) -> None:
+    search = a_search("paused", 4, **{"model.sleep": 0.5})
+    sent = automl.submit(search, head.jobs, supervise=True)
+    until(search, lambda now: now["counts"]["COMPLETE"] >= 1, sent)
+    stopped = automl.stop("paused", ledger=search.ledger)
+    assert (stopped.state, stopped.running, stopped.asked) == ("STOPPED", False, True)
+    deadline_s = time.monotonic() + PATIENCE_S
+    while sent.status() in ("RUNNING", "PENDING"):  # whoever watches the driver lets it go as well
+        assert time.monotonic() < deadline_s, sent.log()
+        time.sleep(0.2)
+    again = automl.resume("paused", ledger=search.ledger)
+    assert isinstance(again, automl.Submission)
+    assert until(search, lambda now: now["state"] == "ENDED", again)["counts"]["COMPLETE"] == 4
+
+
+def test_a_driver_that_does_not_listen_is_ended_by_force_through_the_job_server(
+    head: Head, a_search: Callable[..., Search]
+) -> None:
+    search = a_search("deaf", 50, **{"model.sleep": 0.5})
+    sent = automl.submit(search, head.jobs, supervise=True)
+    until(search, lambda now: now["counts"]["COMPLETE"] >= 1, sent)
+    driver = driver_of(search)
+    driver.suspend()
+    stopped = automl.stop("deaf", ledger=search.ledger, force=True, timeout=2)
+    assert (stopped.forced, sent.status()) == (True, "STOPPED")
+    assert not psutil.pid_exists(driver.pid) or driver.status() == psutil.STATUS_ZOMBIE
+    assert until(search, lambda now: now["state"] == "LOST")["counts"]["COMPLETE"] >= 1
+
+
 def test_the_command_says_the_name_alone_and_takes_the_address_from_the_environment(
     head: Head, a_search: Callable[..., Search]
 ) -> None:

@@ -88,6 +88,11 @@ class Jobs:
             for each in found
         ]
 
+    def lives(self, id: str) -> bool:
+        """Whether a job has not ended yet."""
+        with self._translated():
+            return str(self._client.get_job_status(id).value) in LIVES
+
     def stop(self, id: str) -> None:
         """Have it ended: SIGTERM, and a few seconds later SIGKILL."""
         with self._translated():
