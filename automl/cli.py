@@ -25,6 +25,7 @@ from automl.interrupts import interrupted
 if TYPE_CHECKING:
     from automl.door import Result
     from automl.search import Search
+    from automl.submission import Submission
 
 app = typer.Typer(
     help="Hyperparameter search: Lightning and Keras trials on Ray, asked by Optuna, shown in MLflow.",
@@ -44,6 +45,19 @@ LedgerUrl = Annotated[
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a part of the file; repeatable."),
+]
+Server = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="RAY_API_SERVER_ADDRESS",
+        help="The cluster's job server: https://HOST:8265.",
+        show_envvar=False,
+    ),
+]
+Supervise = Annotated[bool, typer.Option("--supervise", help="Start the driver again whenever it is killed.")]
+Interpreter = Annotated[
+    str | None, typer.Option(metavar="PATH", help="The Python that has automl, on the cluster's head.")
 ]
 Follow = Annotated[bool, typer.Option("-f", "--follow", help="Go on showing it until it has ended.")]
 TrialNumber = Annotated[int, typer.Option("--trial", metavar="N", help="The trial's number.", min=0)]
@@ -113,6 +127,7 @@ def search(
         bool, typer.Option("--continue", help="Carry on although objective, trainer or space changed.")
     ] = False,
     ledger: LedgerUrl = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Join a Ray cluster without a token.")] = False,
     as_json: Json = False,
 ) -> int:
     """Run a search, or carry on with one that was stopped."""
@@ -121,7 +136,7 @@ def search(
     view = console.view()
     planned = _load(file, set_ or ())
     view.say(f"{planned.name}: checking, and starting {'Ray' if engine == 'ray' else 'workers'}")
-    result = door.run(planned, engine, address, ledger, continue_, view)
+    result = door.run(planned, engine, address, ledger, continue_, view, insecure)
     if as_json:
         _dump(result.show())
     else:
@@ -179,6 +194,73 @@ def _again() -> str:
     import shlex
 
     return shlex.join(["automl", *sys.argv[1:]])
+
+
+@_verb
+def submit(
+    file: File,
+    address: Server = None,
+    set_: Overrides = None,
+    continue_: Annotated[
+        bool, typer.Option("--continue", help="Send it although objective, trainer or space changed.")
+    ] = False,
+    supervise: Supervise = False,
+    python: Interpreter = None,
+    ledger: LedgerUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Send a search to a Ray cluster, where it outlives this machine; return at once."""
+    from automl import door
+
+    where = _server(address)
+    planned, overrides = _load(file, set_ or ()), set_ or ()
+    sent = door.submit(planned, where, overrides, continue_, supervise, python, ledger)
+    _tell_sent(sent, as_json)
+
+
+@_verb
+def resume(
+    name: Name,
+    address: Server = None,
+    supervise: Supervise = False,
+    python: Interpreter = None,
+    ledger: LedgerUrl = None,
+    as_json: Json = False,
+) -> int:
+    """Carry on a search that was stopped or lost, where it ran before: on its cluster, or here."""
+    from automl import door
+
+    again = door.resume(name, address, supervise, python, ledger)
+    if isinstance(again, door.Result):
+        if as_json:
+            _dump(again.show())
+        else:
+            print("\n".join(_facts(again)))
+        _tell_ending(again)
+        return again.exit_code
+    _tell_sent(again, as_json)
+    return 0
+
+
+def _server(address: str | None) -> str:
+    from automl.errors import Fault
+
+    if not address:
+        mend = "Write --address https://HOST:8265, or set RAY_API_SERVER_ADDRESS"
+        raise InputError(Fault("address", "no cluster is named", mend))
+    return address
+
+
+def _tell_sent(sent: Submission, as_json: bool) -> None:
+    from automl.urls import mask_url
+
+    if as_json:
+        facts = {"name": sent.name, "job": sent.id, "address": mask_url(sent.address), "new": sent.new}
+        _dump({"schema": 1, **facts})
+        return
+    print(sent.name)
+    _say(f"{'sent' if sent.new else 'there already'} as job {sent.id}")
+    _say(f"Look at it: automl show {sent.name} -f, end it: automl stop {sent.name}")
 
 
 @_verb

@@ -41,6 +41,7 @@ HEED_S = 2.0
 class Book(Protocol):
     """The ledger, as a lease on one of its searches sees it."""
 
+    url: str
     shown: str
     _engine: sa.Engine
 
@@ -185,7 +186,7 @@ class Lease:
 
     def _write(self, rows: Sequence[Row], again: bool) -> None:
         """One transaction; a second try looks at what is there, as a commit's answer may have been lost."""
-        with Translated(self.ledger.shown), self.ledger._engine.begin() as db:
+        with Translated(self.ledger.url), self.ledger._engine.begin() as db:
             self._guard(db)
             missing = _missing(db, self._key, rows) if again else rows
             if missing is None:

@@ -19,7 +19,8 @@ from sqlalchemy.exc import IntegrityError
 from automl import schema
 from automl.database import Translated, clock, connect, exists
 from automl.database import probe as probe
-from automl.errors import Fault, LeaseHeld, LedgerError, NoSuchSearch
+from automl.database import probe_other as probe_other
+from automl.errors import Fault, LeaseHeld, LedgerError, NoLedger, NoSuchSearch
 from automl.events import Event
 from automl.lease import Lease as Lease
 from automl.lease import refusal
@@ -285,7 +286,7 @@ class Ledger:
             with self._reader.begin() as db:
                 found = self._found(db)
         if found is None and not create:
-            raise LedgerError(
+            raise NoLedger(
                 f"there is no ledger at {self.shown} yet. A first search makes it: automl search FILE"
             )
         if found is None:
@@ -342,7 +343,7 @@ class Ledger:
         self._schema = schema.SCHEMA
 
     def _translated(self) -> Translated:
-        return Translated(self.shown)
+        return Translated(self.url)
 
 
 def _queue_up(db: Connection) -> None:

@@ -111,6 +111,7 @@ def run(
     changed: bool = False,
     ledger: str | None = None,
     view: View | None = None,
+    insecure: bool = False,
 ) -> Outcome:
     """Run a search to its end, or carry on one that was stopped.
 
@@ -121,6 +122,7 @@ def run(
         changed: carry on although objective, trainer or space differ from what the ledger has.
         ledger: a URL that goes before the search's own.
         view: told what happens.
+        insecure: join a cluster although there is no token for it.
 
     Raises:
         InputError: everything that is wrong with the search, its trainers and surroundings.
@@ -128,7 +130,7 @@ def run(
     """
     view = view or Silent()
     planned = plan(search, ledger)
-    runs = engine if isinstance(engine, Engine) else engine_for(engine, planned.root, address)
+    runs = engine if isinstance(engine, Engine) else engine_for(engine, planned.root, address, insecure)
     with contextlib.ExitStack() as stack:
         nursery = stack.enter_context(contextlib.closing(warm_up(planned, runs)))
         stack.enter_context(contextlib.closing(runs))

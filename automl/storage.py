@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from automl import credentials
 from automl.errors import BrokenFolder, StorageError
 from automl.manifest import MANIFEST, flaw, listing, seal, to_disk
 from automl.urls import mask_url
@@ -339,9 +340,9 @@ def probe(storage: str, name: str) -> str | None:
             return None
     except OSError as error:
         what = error.strerror or str(error)
-        return mask_url(what if is_remote(storage) else f"{folder}: {what}")
+        return credentials.scrubbed(what if is_remote(storage) else f"{folder}: {what}", storage)
     except Exception as error:  # each fsspec backend raises its own vendor's exceptions
-        return mask_url(f"{type(error).__name__}: {error}")
+        return credentials.scrubbed(f"{type(error).__name__}: {error}", storage)
 
 
 @contextlib.contextmanager

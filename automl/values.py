@@ -6,6 +6,7 @@ Each is frozen and checks itself when it is made; what joins several of them is 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -367,7 +368,8 @@ def _address(name: str, target: Any) -> tuple[Any, list[Fault]]:
     if not isinstance(target, str):
         return _address_of_object(name, target)
     if _ADDRESS.fullmatch(target):
-        return target, []
+        fault = pythons_own(target, name)
+        return target, [fault] if fault else []
     mend = "Write package.module:Name, such as trainers.net:Net"
     return target, [Fault(name, f"{show(target)} is no address of a class or function", mend)]
 
@@ -384,7 +386,18 @@ def _address_of_object(name: str, target: Any) -> tuple[Any, list[Fault]]:
     if "." in qualname or not qualname.isidentifier():
         what = f"{qualname} is made inside something else, where no worker can import it"
         return target, [Fault(name, what, f"Move it to the top level of {module}")]
-    return f"{module}:{qualname}", []
+    address = f"{module}:{qualname}"
+    fault = pythons_own(address, name)
+    return address, [fault] if fault else []
+
+
+def pythons_own(address: str, where: str) -> Fault | None:
+    """A module of Python's standard library trains nothing, and some of them run whatever they are given."""
+    top = address.partition(":")[0].partition(".")[0]
+    if top not in sys.stdlib_module_names and top != "__main__":
+        return None
+    mend = "Name a class or function of the project's trainers/, or of an installed package"
+    return Fault(where, f"{address} is Python's own module {top}, no trainer", mend)
 
 
 def _seconds(time: Any, name: str = "time") -> tuple[float | None, list[Fault]]:

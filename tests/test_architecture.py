@@ -18,7 +18,19 @@ PACKAGE = ROOT / "automl"
 # Imports go down, or stay on their floor. A new room chooses its floor here.
 FLOORS: list[tuple[str, ...]] = [
     ("errors",),
-    ("words", "urls", "root", "interrupts", "yamltext", "values", "space", "events", "causes", "heap"),
+    (
+        "words",
+        "urls",
+        "root",
+        "interrupts",
+        "yamltext",
+        "values",
+        "space",
+        "events",
+        "causes",
+        "heap",
+        "credentials",
+    ),
     (
         "policies",
         "plain",
@@ -36,6 +48,7 @@ FLOORS: list[tuple[str, ...]] = [
         "sources",
         "begin",
         "machine",
+        "exposure",
         "retries",
         "goals",
         "scratch",
@@ -51,6 +64,7 @@ FLOORS: list[tuple[str, ...]] = [
         "arrays",
         "shelf",
         "salvage",
+        "bundle",
     ),
     (
         "specfile",
@@ -96,6 +110,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engines.local",
         "engines.ray_tune",
         "engines.ray_actors",
+        "engines.ray_jobs",
         "frameworks",
         "frameworks.lightning",
         "frameworks.lightning_ranks",
@@ -134,6 +149,7 @@ FLOORS: list[tuple[str, ...]] = [
         "deep",
         "lookup",
         "fsck",
+        "submission",
         "stop",
         "follow",
     ),
@@ -143,7 +159,7 @@ FLOORS: list[tuple[str, ...]] = [
 # Which files are one adapter. Two adapters never import each other, bases and these aside.
 ADAPTERS: dict[str, tuple[str, ...]] = {
     "local": ("engines.local",),
-    "ray": ("engines.ray_tune", "engines.ray_actors"),
+    "ray": ("engines.ray_tune", "engines.ray_actors", "engines.ray_jobs"),
     "lightning": (
         "frameworks.lightning",
         "frameworks.lightning_fit",
@@ -167,7 +183,7 @@ ADAPTERS: dict[str, tuple[str, ...]] = {
 SHARED = ("trackers.picture", "trackers.flavors", "frameworks.torch_memory")
 
 DOORS: dict[str, tuple[str, ...]] = {
-    "ray": ("engines.ray_tune", "engines.ray_actors"),
+    "ray": ("engines.ray_tune", "engines.ray_actors", "engines.ray_jobs"),
     "optuna": ("brain", "thought", "points", "samplers", "thinning", "trackers.optuna_rdb"),
     "mlflow": ("trackers.*",),
     "torch": ("frameworks.*", "export.*"),
