@@ -308,7 +308,7 @@ def refusal(name: str, held: Holder) -> str:
     """What a second driver is told."""
     return (
         f"{name} is run by another driver: host {held.host}, pid {held.pid}. "
-        f"Wait for it to end, or stop it there with: kill {held.pid}"
+        f"Wait for it to end, or stop it with: automl stop {name}"
     )
 
 

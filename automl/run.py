@@ -369,7 +369,9 @@ class _Driver:
         if request.kind == "stop" and not self._desk.stopping:
             self._signal = signal.SIGTERM
             self._desk.stop("STOPPED", f"stop, asked by {request.by}")
-            self._view.say(f"{request.by} asks to stop: running trials write a checkpoint")
+            self._view.say(
+                f"{request.by} asks to stop: running trials write a checkpoint. Ctrl-C stops at once"
+            )
 
     # --- closing ---------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ knows how a driver is ended which does not listen.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -194,16 +193,16 @@ def _kill(holder: Holder, say: Say) -> bool:
         process = psutil.Process(holder.pid)
         if not holder.alive_here:
             return True
-        process.terminate()
-        until_s = time.monotonic() + TERM_S
-        while holder.alive_here and time.monotonic() < until_s:
-            time.sleep(LOOK_S)
-        if holder.alive_here:
-            process.kill()
-            with contextlib.suppress(psutil.TimeoutExpired):
-                process.wait(TERM_S)
+        for sign in (process.terminate, process.kill):
+            sign()
+            until_s = time.monotonic() + TERM_S
+            # Not `process.wait`: it may be a child of this process, whose end is for another to collect.
+            while holder.alive_here and time.monotonic() < until_s:
+                time.sleep(LOOK_S)
+            if not holder.alive_here:
+                return True
     except psutil.NoSuchProcess:
         return True
     except psutil.AccessDenied:
         say(f"pid {holder.pid} is another user's. Ask for it, or run: sudo kill {holder.pid}")
-    return not holder.alive_here
+    return False

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -168,7 +169,8 @@ def test_a_golden_ledger_is_migrated_with_every_event(script: Path, tmp_path: Pa
         events, holder = list(before.events(name)), before.holder(name)
     with closing(Ledger(url)) as after, closing(Ledger(sqlite)):
         assert list(after.events(name)) == events
-        assert after.holder(name) == holder
+        held = after.holder(name)
+        assert (held and replace(held, silent_s=None)) == (holder and replace(holder, silent_s=None))
         assert tables(url) == tables(sqlite)
         with after.lease(name) as lease:
             assert lease.append([Event("opened")])[0].n == events[-1].n + 1

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ import psutil
 import pytest
 
 import automl
+from automl.engines.ray_tune import RayTune
 from automl.errors import InputError, NoSuchSearch
 from automl.ledger import Lease, Ledger
 from automl.results import History
@@ -208,6 +211,28 @@ def test_what_does_not_run_is_said_so(url: str, root: Path, drive: Drive) -> Non
 def test_a_timeout_that_is_none_is_refused_before_anything_is_asked(sqlite: str) -> None:
     with pytest.raises(InputError, match=r"timeout: 'soon' is no time\. Write 90s, 30m or 2h"):
         automl.stop("s", sqlite, timeout="soon")
+
+
+def test_a_driver_says_whose_it_is_and_where_it_is_reached(
+    root: Path, sqlite: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AUTOML_OWNER", "AUTOML_ADDRESS", "AUTOML_JOB", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    search = automl.load("search_spaces/quadratic.yaml", ["budget.trials=1"])
+    automl.run(search, "local", ledger=sqlite)
+    for name, value in (("OWNER", "ann"), ("ADDRESS", "https://ann:s3cret@ray:8265"), ("JOB", "j-1")):
+        monkeypatch.setenv(f"AUTOML_{name}", value)
+    automl.run(search, "local", ledger=sqlite)
+    with closing(Ledger(sqlite, create=False)) as ledger:
+        opened = [event.data for event in ledger.events("quadratic") if event.kind == "opened"]
+    known = [{key: data[key] for key in ("owner", "address", "job") if key in data} for data in opened]
+    mine = f"{getpass.getuser()}@{socket.gethostname()}"
+    assert known == [
+        {"owner": mine},
+        {"owner": "ann", "address": "https://ann:***@ray:8265", "job": "j-1"},
+    ]
+    assert RayTune(str(root), "10.0.0.1:6379").address == "10.0.0.1:6379"
+    assert RayTune(str(root)).address is RayTune(str(root), "local").address is None
 
 
 # --- requests ------------------------------------------------------------------------------
