@@ -395,6 +395,25 @@ def test_what_is_nested_too_deeply_is_a_fault(tmp_path: Path) -> None:
     assert found(tmp_path, "[" * 5000 + "]" * 5000) == ["1:1 file: nested too deeply"]
 
 
+@pytest.mark.parametrize("text", ["[" * 500_000, "{a: " * 100_000, "x" * 2_000_001])
+def test_what_would_take_the_parser_hours_is_refused_at_once(tmp_path: Path, text: str) -> None:
+    [fault] = found(tmp_path, text)  # without the bound this test does not end
+    assert "nested too deeply" in fault or "characters, more than" in fault
+
+
+@pytest.mark.parametrize("tag", ["!!python/object/apply:os.system [touch ran]", "!!python/name:os.system ''"])
+def test_a_tag_that_would_run_something_is_a_fault_and_runs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tag: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    [fault] = found(tmp_path, f"{HEAD}space: {{model.x: {tag}}}\n")
+    assert "the tag !!python/" in fault and "means nothing here" in fault
+    for override in (f"space.model.x={tag}", f"storage={tag}"):
+        faults = specfile.read(write(tmp_path, HEAD + SPACE), [override]).faults
+        assert any("means nothing here" in str(each) for each in faults)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_few_lines_that_unfold_to_millions_are_refused(tmp_path: Path) -> None:
     lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
