@@ -71,11 +71,18 @@ class Stack:
         folder: made if it is not there, for its owner alone.
         cpus: how many CPUs each of the two Ray nodes offers.
         bound: the services end with the process (the thread, to be exact) that started them.
+        services: which of `postgres`, `mlflow` (which needs it) and `ray` there are to be.
     """
 
-    def __init__(self, folder: str | Path, cpus: int = 1, bound: bool = False) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        cpus: int = 1,
+        bound: bool = False,
+        services: Sequence[str] = ("postgres", "mlflow", "ray"),
+    ) -> None:
         self.folder = Path(folder).absolute()
-        self._cpus, self._bound = cpus, bound
+        self._cpus, self._bound, self._services = cpus, bound, services
         self._processes = self.folder / "processes.json"
         self._secrets = self.folder / "secrets"
 
@@ -105,10 +112,14 @@ class Stack:
         ports = dict(zip(("postgres", "mlflow", "ray", "dashboard"), free_ports(4), strict=True))
         words = {name: self._secret(name) for name in ("automl", "mlflow", "admin", "flask", "ray")}
         client = self._client(ports, words)
-        self._start_postgres(short, ports["postgres"], words)
-        self._start_mlflow(ports, words)
-        self._start_ray(short, ports, client)
-        self._await_mlflow(ports["mlflow"], words["admin"])  # it took longest, and had all that time
+        if "postgres" in self._services:
+            self._start_postgres(short, ports["postgres"], words)
+        if "mlflow" in self._services:
+            self._start_mlflow(ports, words)
+        if "ray" in self._services:
+            self._start_ray(short, ports, client)
+        if "mlflow" in self._services:  # it takes longest, and has had all that time
+            self._await_mlflow(ports["mlflow"], words["admin"])
         self._write(
             "env.sh", "".join(f"export {key}={shlex.quote(value)}\n" for key, value in client.items())
         )
@@ -138,16 +149,22 @@ class Stack:
         self.down()
 
     def _client(self, ports: Mapping[str, int], words: Mapping[str, str]) -> dict[str, str]:
-        return {
-            "AUTOML_LEDGER": f"postgresql+psycopg://automl:{words['automl']}@{HOST}:{ports['postgres']}/automl",
-            "MLFLOW_TRACKING_URI": f"http://{HOST}:{ports['mlflow']}",
-            "MLFLOW_TRACKING_USERNAME": "admin",
-            "MLFLOW_TRACKING_PASSWORD": words["admin"],
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN_PATH": str(self._secrets / "ray"),
-            "RAY_ADDRESS": f"{HOST}:{ports['ray']}",
-            "RAY_API_SERVER_ADDRESS": f"http://{HOST}:{ports['dashboard']}",
+        database = f"{HOST}:{ports['postgres']}/automl"
+        told = {
+            "postgres": {"AUTOML_LEDGER": f"postgresql+psycopg://automl:{words['automl']}@{database}"},
+            "mlflow": {
+                "MLFLOW_TRACKING_URI": f"http://{HOST}:{ports['mlflow']}",
+                "MLFLOW_TRACKING_USERNAME": "admin",
+                "MLFLOW_TRACKING_PASSWORD": words["admin"],
+            },
+            "ray": {
+                "RAY_AUTH_MODE": "token",
+                "RAY_AUTH_TOKEN_PATH": str(self._secrets / "ray"),
+                "RAY_ADDRESS": f"{HOST}:{ports['ray']}",
+                "RAY_API_SERVER_ADDRESS": f"http://{HOST}:{ports['dashboard']}",
+            },
         }
+        return {key: value for name in self._services for key, value in told[name].items()}
 
     def _start_postgres(self, short: Path, port: int, words: Mapping[str, str]) -> None:
         with warnings.catch_warnings():
@@ -178,32 +195,54 @@ class Stack:
             )
 
     def _start_ray(self, short: Path, ports: Mapping[str, int], client: Mapping[str, str]) -> None:
-        start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
-        own = ("node-manager-port", "object-manager-port", "metrics-export-port", "runtime-env-agent-port")
-        own += ("dashboard-agent-listen-port", "dashboard-agent-grpc-port", "ray-client-server-port")
         head = ["--head", f"--port={ports['ray']}", f"--temp-dir={short / 'ray'}"]
-        head += [
-            f"--dashboard-host={HOST}",
-            f"--dashboard-port={ports['dashboard']}",
-            "--include-dashboard=true",
-        ]
-        token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": client["RAY_AUTH_TOKEN_PATH"]}
+        head += [f"--dashboard-host={HOST}", f"--dashboard-port={ports['dashboard']}"]
+        head += ["--include-dashboard=true", f"--ray-client-server-port={free_ports(1)[0]}"]
         # A driver that is handed in runs on the head: of the nodes it alone knows the passwords.
         known = {name: value for name, value in client.items() if name.startswith(("AUTOML", "MLFLOW"))}
-        for name, where, told in (
-            ("ray-head", head, token | known),
-            ("ray-node", [f"--address={client['RAY_ADDRESS']}"], token),
-        ):
-            listen = [f"--{what}={port}" for what, port in zip(own, free_ports(len(own)), strict=True)]
-            if name == "ray-node":
-                listen = listen[:-1]  # clients of Ray's own kind are a head's
-            size = [f"--num-cpus={self._cpus}", "--num-gpus=0", f"--object-store-memory={OBJECT_STORE_BYTES}"]
-            spread = [f"--node-ip-address={HOST}", "--min-worker-port=0", "--max-worker-port=0"]
-            self._start(Service(name, [*start, *where, *spread, *size, *listen], told))
-            self._wait(name, lambda name=name: "Ray runtime started" in self._log(name))
+        self._start_node("ray-head", head, known)
         bearer = f"Bearer {(self._secrets / 'ray').read_text()}"
         jobs = f"{client['RAY_API_SERVER_ADDRESS']}/api/version"
+        self.join("ray-node", client["RAY_ADDRESS"])
         self._wait("ray-head", lambda: answers(jobs, bearer))
+
+    def join(
+        self,
+        name: str,
+        address: str,
+        options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        inside: Sequence[str] = (),
+    ) -> int:
+        """One more node for the cluster, on this machine.
+
+        Args:
+            name: of its log.
+            address: of the cluster, as `RAY_ADDRESS` in `env.sh`.
+            options: more of `ray start`, such as `--resources`.
+            environment: what only this node is told.
+            inside: a command that runs another one, such as `unshare`.
+
+        Returns:
+            the id of its process, which ends the node when it is told to end.
+        """
+        return self._start_node(name, [f"--address={address}", *options], environment or {}, inside)
+
+    def _start_node(
+        self, name: str, where: Sequence[str], told: Mapping[str, str], inside: Sequence[str] = ()
+    ) -> int:
+        start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
+        own = ("node-manager-port", "object-manager-port", "metrics-export-port", "runtime-env-agent-port")
+        own += ("dashboard-agent-listen-port", "dashboard-agent-grpc-port")
+        listen = [f"--{what}={port}" for what, port in zip(own, free_ports(len(own)), strict=True)]
+        size = [f"--num-cpus={self._cpus}", "--num-gpus=0", f"--object-store-memory={OBJECT_STORE_BYTES}"]
+        spread = [f"--node-ip-address={HOST}", "--min-worker-port=0", "--max-worker-port=0"]
+        token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self._secrets / "ray")}
+        pid = self._start(
+            Service(name, [*inside, *start, *spread, *size, *listen, *where], {**told, **token})
+        )
+        self._wait(name, lambda: "Ray runtime started" in self._log(name))
+        return pid
 
     def _start_mlflow(self, ports: Mapping[str, int], words: Mapping[str, str]) -> None:
         base = f"postgresql+psycopg://mlflow@{HOST}:{ports['postgres']}"
@@ -234,7 +273,7 @@ class Stack:
         users = f"http://{HOST}:{port}/api/2.0/mlflow/users/get?username=admin"
         self._wait("mlflow", lambda: answers(users, f"Basic {login}"))
 
-    def _start(self, service: Service) -> None:
+    def _start(self, service: Service) -> int:
         environment = {key: value for key, value in os.environ.items() if key not in CLIENT}
         with open(os.open(self._log_file(service.name), os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)) as log:
             process = subprocess.Popen(
@@ -253,6 +292,7 @@ class Stack:
             [process.pid, psutil.Process(process.pid).create_time(), int(service.ends_on), service.name]
         )
         self._keep(known)
+        return process.pid
 
     def _wait(self, name: str, ready: Callable[[], bool]) -> None:
         pid, started_s = next((pid, at) for pid, at, _, who in self._known()["processes"] if who == name)
