@@ -69,7 +69,7 @@ class Desk:
         foresee: Callable[[bool], None] = lambda over: None,
     ) -> None:
         self.search, self.history = search, history
-        self.cpus = search.resources.cpus
+        self.cpus, self.share = search.resources.cpus, search.resources.share
         self._shares = Shares(search.resources.gpus, setting.gpus, history.trials.values())
         self._brain, self._lease, self._setting = brain, lease, setting
         self._tasks = Tasks(search, setting)

@@ -325,8 +325,7 @@ class _Driver:
     def _slots(self) -> int:
         wants = self._plan.search.resources
         least = packing.extremes(wants.gpus, self._gpus)[0]
-        slots = self._engine.capacity(wants.cpus, least).slots
-        return slots if wants.parallel == "auto" else min(slots, int(wants.parallel))
+        return wants.at_once(self._engine.capacity(wants.cpus, least).slots)
 
     # --- while it runs ---------------------------------------------------------------------
 

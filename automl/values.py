@@ -239,6 +239,8 @@ class Resources:
         parallel: how many trials run at once; `auto` for as many as fit.
         ranks: in how many processes (Lightning) or replicas (Keras) a trial trains; `auto` for one a
             GPU. On CPU they share its cpus.
+        share: of all that the engine has, the part that this search takes at most (at least one trial),
+            so that several may run beside each other.
 
     Raises:
         InputError: with everything that is wrong with the values.
@@ -248,6 +250,7 @@ class Resources:
     gpus: float | Literal["auto"] = 0
     parallel: int | Literal["auto"] = "auto"
     ranks: int | Literal["auto"] = "auto"
+    share: float = 1
 
     def __post_init__(self) -> None:
         faults = wrong_kinds({"cpus": self.cpus}, {"cpus": "number"})
@@ -256,7 +259,19 @@ class Resources:
         faults += self._gpu_faults()
         if self.parallel != "auto":
             faults += _count("parallel", self.parallel, at_least=1, words="a whole number or auto")
+        faults += self._share_faults()
         settle([*faults, *self._rank_faults()])
+
+    def _share_faults(self) -> list[Fault]:
+        if is_number(self.share) and 0 < self.share <= 1:
+            return []
+        mend = "Give a part of the whole, such as 0.5"
+        return [Fault("share", f"{show(self.share)} is not above 0 and at most 1", mend)]
+
+    def at_once(self, slots: int) -> int:
+        """How many trials run at once where so many fit in all; none fit, none run."""
+        ours = min(slots, max(1, int(slots * self.share + 1e-9)))
+        return ours if self.parallel == "auto" else min(ours, int(self.parallel))
 
     def _rank_faults(self) -> list[Fault]:
         if self.ranks == "auto":

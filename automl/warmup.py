@@ -35,8 +35,8 @@ def warm_up(planned: Plan, engine: Engine) -> Nursery:
     nursery.preload(by_framework)
     if wants.gpus:  # which ones a worker may see is known once it has its slot
         return nursery
-    most = [engine.foresee(wants.cpus, wants.gpus), search.budget.trials, wants.parallel]
-    slots = min(count for count in most if isinstance(count, int))
+    most = [wants.at_once(engine.foresee(wants.cpus, wants.gpus)), search.budget.trials]
+    slots = min(count for count in most if count is not None)
     frameworks = islice(cycle(by_framework), max(slots, len(by_framework)))
     nursery.grow(list(frameworks))
     return nursery

@@ -193,6 +193,8 @@ ADDED = [
     ("resources: {cpus: 0}", "1:19 resources.cpus: 0 is not above zero"),
     ("resources: {gpus: 1.5}", "1:19 resources.gpus: 1.5 is a fraction of several GPUs"),
     ("resources: {parallel: 0}", "1:23 resources.parallel: 0 is too small"),
+    ("resources: {share: 0}", "1:20 resources.share: 0 is not above 0 and at most 1"),
+    ("resources: {share: half}", "1:20 resources.share: 'half' is not above 0 and at most 1"),
     ("resources: {ranks: 2}", "1:20 resources.ranks: 2 ranks on 1 cpus, and each needs its own"),
     ("resources: {gpus: 1, ranks: 2}", "1:29 resources.ranks: 2 ranks on 1 gpus, and each needs its own"),
     ("resources: {ranks: many}", "1:20 resources.ranks: 'many' is not a whole number or auto"),

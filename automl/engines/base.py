@@ -99,6 +99,7 @@ class Desk(Protocol):
     """What an engine asks of the run. All calls come from the engine's one thread."""
 
     cpus: float  # what each trial takes; how much of a GPU, its task says
+    share: float  # of all that the engine has, the part that may be used; one trial always may
 
     @property
     def slots(self) -> int:

@@ -98,7 +98,8 @@ class Bridge:
     def _fits(self, task: Task) -> bool:
         """Whether Ray could start it now; one that waits in Tune could not be given another share."""
         taken = sum(each.resources["gpus"] for each in self._tasks.values())
-        return taken + task.resources["gpus"] <= self._gpus() + 1e-9
+        share = self.desk.share if self._tasks else 1  # one always may have what there is
+        return taken + task.resources["gpus"] <= self._gpus() * share + 1e-9
 
     def hear(self, trial_id: str, messages: list[Message]) -> None:
         """Hand an attempt's messages to the desk and post its decisions."""

@@ -1,0 +1,111 @@
+"""Searches on a Ray of several nodes: each is a real `ray start`, as on machines of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from automl.values import Resources
+from tests.local_stack import load
+
+HERE = Path(__file__).resolve().parents[1]
+AUTOML = [sys.executable, "-m", "automl"]
+CPUS = 2
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Two nodes of two CPUs, and the services' folder."""
+    ours = load().Stack(tmp_path_factory.mktemp("cluster"), CPUS, bound=True, services=("ray",))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(HERE))
+        ours.client = ours.up()
+        yield ours
+    ours.down()
+
+
+@pytest.fixture
+def client(stack: Any) -> Mapping[str, str]:
+    """The environment of one who uses the cluster."""
+    return os.environ | stack.client | {"PYTHONPATH": str(HERE)}
+
+
+def begin(root: Path, client: Mapping[str, str], *words: str) -> subprocess.Popen[str]:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([*AUTOML, *words], cwd=root, env=client, text=True, **pipes)
+
+
+def say(root: Path, client: Mapping[str, str], *words: str) -> tuple[int | None, str, str]:
+    with begin(root, client, *words) as process:
+        out, err = process.communicate(timeout=200)
+    return process.returncode, out, err
+
+
+def quadratic(name: str, trials: int, sleep_s: float, **more: Any) -> list[str]:
+    words = {
+        "name": name,
+        "budget.trials": trials,
+        "space.model.sleep": sleep_s,
+        "ledger": f"sqlite:///{name}.db",
+    }
+    sets = [f"{key}={value}" for key, value in {**words, **more}.items()]
+    return ["search", "search_spaces/quadratic.yaml", *(word for each in sets for word in ("--set", each))]
+
+
+def attempts(root: Path, client: Mapping[str, str], name: str) -> list[tuple[str, str]]:
+    """When each attempt started and ended."""
+    code, out, err = say(root, client, "show", name, "--json", "--ledger", f"sqlite:///{root}/{name}.db")
+    assert code == 0, err
+    return [(a["started"], a["ended"]) for trial in json.loads(out)["trials"] for a in trial["attempts"]]
+
+
+def most_at_once(spans: list[tuple[str, str]]) -> int:
+    moments = sorted([(start, 1) for start, _ in spans] + [(end, -1) for _, end in spans])
+    running = most = 0
+    for _, change in moments:
+        running += change
+        most = max(most, running)
+    return most
+
+
+def test_two_searches_share_a_cluster_and_neither_waits_for_the_other(
+    root: Path, client: Mapping[str, str]
+) -> None:
+    shares = {"left": {"resources.share": 0.5}, "right": {"resources.share": 0.5}}
+    both = [begin(root, client, *quadratic(name, 12, 0.6, **share)) for name, share in shares.items()]
+    for process in both:
+        _, err = process.communicate(timeout=200)
+        assert process.returncode == 0, err
+    spans = {name: attempts(root, client, name) for name in shares}
+    assert {name: most_at_once(each) for name, each in spans.items()} == {"left": 2, "right": 2}
+    began = {name: min(start for start, _ in each) for name, each in spans.items()}
+    ended = {name: max(end for _, end in each) for name, each in spans.items()}
+    assert max(began.values()) < min(ended.values()), "both trained at the same time"
+    assert most_at_once(spans["left"] + spans["right"]) > 2
+
+
+@pytest.mark.parametrize(
+    ("words", "slots", "most"),
+    [
+        ({}, 4, 4),
+        ({"share": 0.5}, 5, 2),
+        ({"share": 0.01}, 4, 1),
+        ({"share": 0.5}, 0, 0),
+        ({"share": 0.1}, 30, 3),
+        ({"share": 0.8, "parallel": 2}, 4, 2),
+        ({"share": 0.25, "parallel": 3}, 4, 1),
+    ],
+)
+def test_a_share_is_one_trial_at_least_and_parallel_bounds_it_still(
+    words: dict[str, Any], slots: int, most: int
+) -> None:
+    assert Resources(**words).at_once(slots) == most
