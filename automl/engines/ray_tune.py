@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from automl import credentials, scratch
+from automl import credentials, exposure, scratch
 from automl.engines.base import Capacity, Desk, Engine, Warm
 from automl.errors import AutoMLError, Fault, InputError
 
@@ -88,7 +88,8 @@ class RayTune(Engine):
                 _start_local()
             else:
                 _knock(str(self._address))
-                ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR)
+                with _on_loopback() if _only_here(str(self._address)) else contextlib.nullcontext():
+                    ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             first = str(error).strip().splitlines()[0]
             raise InputError(_unreachable(self._address, first)) from error
@@ -233,6 +234,17 @@ def _on_loopback() -> Iterator[None]:
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
         del os.environ[_CLUSTER]
+
+
+def _only_here(address: str) -> bool:
+    """Whether that Ray keeps to loopback, as our own does: a driver elsewhere would not find its node."""
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    if parts.hostname not in ("127.0.0.1", "localhost") or not parts.port:
+        return False
+    try:
+        return parts.port not in {each.port for each in exposure.listeners()}
+    except OSError:
+        return False
 
 
 def _knock(address: str) -> None:
