@@ -88,11 +88,16 @@ def listeners() -> list[Listener]:
     found = {
         Listener(each.laddr.ip, each.laddr.port, each.pid)
         for each in every
-        if each.laddr
-        and each.status == psutil.CONN_LISTEN
-        and not ipaddress.ip_address(each.laddr.ip).is_loopback
+        if each.laddr and each.status == psutil.CONN_LISTEN and not loopback(each.laddr.ip)
     }
     return sorted(found, key=lambda each: (each.port, each.host, each.pid or 0))
+
+
+def loopback(host: str) -> bool:
+    """Whether an address is this machine's own, as IPv4 within IPv6 too."""
+    address = ipaddress.ip_address(host)
+    within = getattr(address, "ipv4_mapped", None)
+    return bool((within or address).is_loopback)
 
 
 def _port(variable: str) -> Iterator[int]:

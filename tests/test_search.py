@@ -19,6 +19,7 @@ from automl import policies, specfile
 from automl.errors import InputError
 from automl.search import Budget, Objective, Policy, Resources, Search, Timeout, Tracking, Trainer, mask_url
 from automl.space import Choice, Float, Int, Space, same
+from automl.words import settle
 
 NET = Trainer("lightning", "trainers.net:Net", "trainers.net:Data", {"max_epochs": 3})
 
@@ -113,7 +114,7 @@ def test_time_is_text_with_a_unit_or_seconds(text: Any, seconds: float) -> None:
 
 def test_a_class_given_as_an_object_becomes_its_address() -> None:
     assert Trainer("function", Policy).model == "automl.policies:Policy"
-    assert Trainer("function", inspect.getsource).model == "inspect:getsource"
+    assert Trainer("function", settle).model == "automl.words:settle"
 
 
 def test_what_no_worker_could_import_is_refused_with_the_mend() -> None:

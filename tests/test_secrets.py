@@ -6,6 +6,8 @@ import base64
 import contextlib
 import os
 import secrets
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
@@ -24,6 +27,7 @@ from automl import credentials
 from automl.engines.ray_tune import RayTune
 from automl.errors import InputError, LedgerError
 from automl.export.base import publisher_environment
+from automl.exposure import loopback
 from automl.ledger import Ledger, probe, probe_other
 from automl.process import shared_environment
 from automl.trackers.base import tracker_environment
@@ -510,3 +514,71 @@ def test_doctor_warns_of_a_ray_that_wants_no_token(no_token: Path, mode: str) ->
         )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == ("[]" if mode == "token" else "['ray']")
+
+
+# --- what listens ----------------------------------------------------------------------------------
+
+
+def beyond_loopback(top: int) -> set[str]:
+    """The listening sockets of a process and all below it that others could reach."""
+    found = set()
+    with contextlib.suppress(psutil.Error):
+        for process in [psutil.Process(top), *psutil.Process(top).children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                found |= {
+                    f"{process.name()} at {each.laddr.ip}:{each.laddr.port}"
+                    for each in process.net_connections("inet")
+                    if each.laddr and each.status == psutil.CONN_LISTEN and not loopback(each.laddr.ip)
+                }
+    return found
+
+
+@pytest.mark.parametrize("engine", ["ray", "local"])
+def test_nothing_that_a_search_starts_listens_beyond_loopback(root: Path, engine: str) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    tracked = "tracking={uri: 'sqlite:///mlflow.db'}"
+    with subprocess.Popen(
+        [sys.executable, "-m", "automl", "search", QUADRATIC, "--engine", engine, "--set", tracked],
+        cwd=root,
+        env={**env, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        found: set[str] = set()
+        looks = 0
+        while process.poll() is None:
+            found |= beyond_loopback(process.pid)
+            looks += 1
+            time.sleep(0.3)
+        assert process.stdout
+        said = process.stdout.read()
+    assert process.returncode == 0, said
+    assert looks > 5 and found == set()
+
+
+def test_the_ui_listens_on_loopback(root: Path) -> None:
+    with socket.socket() as probing:
+        probing.bind(("127.0.0.1", 0))
+        port = probing.getsockname()[1]
+    words = [sys.executable, "-m", "automl", "ui", "--port", str(port)]
+    process = subprocess.Popen(
+        words,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        until(lambda: answers(port))
+        assert beyond_loopback(process.pid) == set()
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def answers(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False

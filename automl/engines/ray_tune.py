@@ -7,6 +7,7 @@ it reads its environment, the token's too, while it is imported.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
@@ -14,10 +15,10 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from automl import credentials, scratch
+from automl import credentials, exposure, scratch
 from automl.engines.base import Capacity, Desk, Engine, Warm
 from automl.errors import AutoMLError, Fault, InputError
 
@@ -34,6 +35,7 @@ _QUIET = {
 
 
 NODES_S = 5.0
+_CLUSTER = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 
 class RayTune(Engine):
@@ -87,7 +89,8 @@ class RayTune(Engine):
                 _start_local()
             else:
                 _knock(str(self._address))
-                ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR)
+                with _on_loopback() if _only_here(str(self._address)) else contextlib.nullcontext():
+                    ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR)
         except ray.exceptions.AuthenticationError as error:
             raise InputError(_locked(self._address)) from error
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
@@ -196,8 +199,8 @@ def _slots(node: Mapping[str, float], cpus: float, gpus: float) -> int:
 def _own_token() -> None:
     """A token of this run alone, in the environment, where the user names none.
 
-    Ray would write one into the home folder, readable for everybody, and its ports do not all keep to
-    loopback. Where Ray was imported before, it has made up its mind already.
+    Ray would write one into the home folder, readable for everybody, and this machine has other users.
+    Where Ray was imported before, it has made up its mind already.
     """
     mode = (os.environ.get("RAY_AUTH_MODE") or "token").lower()
     if "ray" not in sys.modules and mode == "token" and not credentials.token_is_named():
@@ -208,7 +211,7 @@ def _own_token() -> None:
 def _start_local() -> None:
     import ray
 
-    with credentials.hidden():
+    with credentials.hidden(), _on_loopback():
         ray.init(
             address="local",
             include_dashboard=False,
@@ -216,6 +219,35 @@ def _start_local() -> None:
             logging_level=logging.ERROR,
             object_store_memory=200 * 1024 * 1024,
         )
+
+
+@contextlib.contextmanager
+def _on_loopback() -> Iterator[None]:
+    """What is started meanwhile takes 127.0.0.1 for this machine's address, as Ray does on macOS.
+
+    All of its ports keep to loopback then. A node of a larger cluster could not.
+    """
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    os.environ[_CLUSTER] = "0"
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+        del os.environ[_CLUSTER]
+
+
+def _only_here(address: str) -> bool:
+    """Whether that Ray keeps to loopback, as our own does: a driver elsewhere would not find its node."""
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    if parts.hostname not in ("127.0.0.1", "localhost") or not parts.port:
+        return False
+    try:
+        return parts.port not in {each.port for each in exposure.listeners()}
+    except OSError:
+        return False
 
 
 def _knock(address: str) -> None:
