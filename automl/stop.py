@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import psutil
@@ -163,7 +163,9 @@ def _over(before: Standing, now: Standing) -> bool:
 def _force(book: Ledger, before: Standing, holder: Holder, say: Say) -> Stopped:
     ended = end(holder, before.opening, say)
     now = lookup.standing(book, before.name)
-    if ended and now.state == "LOST":
+    if ended and not now.closed:
+        # Of a driver elsewhere the ledger will say so once it has been silent for long enough.
+        now = replace(now, state="LOST", reason="its driver was killed", alive=False)
         say(f"{before.name}: its driver was killed. The same search command carries on")
     return _told(now, asked=True, forced=ended)
 

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -165,6 +166,7 @@ def test_a_driver_that_does_not_even_leave_is_killed(
     done = automl.stop("s", sqlite, force=True, timeout=0.5, say=said.append)
     assert stubborn.wait(10) == -signal.SIGKILL
     assert (done.state, done.forced, done.running, done.exit_code) == ("LOST", True, False, 0)
+    assert done.reason == "its driver was killed"
     assert said[-1] == "s: its driver was killed. The same search command carries on"
 
 
@@ -183,17 +185,29 @@ time.sleep(600)
 def test_a_driver_elsewhere_that_does_not_hear_is_named_and_left_alone(
     url: str, root: Path, drive: Drive
 ) -> None:
-    place = {"AUTOML_ADDRESS": "https://ann:s3cret@ray.example.org", "AUTOML_JOB": "automl-resumes-1"}
-    driver = drive(ELSEWHERE + DEAF, **place)
+    driver = drive(ELSEWHERE + DEAF, AUTOML_ADDRESS="https://ann:s3cret@ray.example.org")
     done = command(root, "stop", NAME, "--ledger", url, "--timeout", "1s", "--force", "--json")
     assert done.returncode == 1
-    where = "address https://ann:***@ray.example.org, job automl-resumes-1"
+    where = "address https://ann:***@ray.example.org"
     assert f"it runs on gpu-box, pid {driver.pid} ({where}), which cannot be ended from here" in done.stderr
     shown = json.loads(done.stdout)
     assert (shown["running"], shown["forced"]) == (True, False)
-    assert shown["driver"]["job"] == "automl-resumes-1"
+    assert shown["driver"]["address"] == "https://ann:***@ray.example.org"
     assert "s3cret" not in done.stdout + done.stderr
     assert driver.poll() is None
+
+
+def test_a_job_whose_server_does_not_answer_is_named_and_goes_on(
+    sqlite: str, tmp_path: Path, stubborn: subprocess.Popen[str]
+) -> None:
+    place = {"address": "http://127.0.0.1:1", "job": "automl-s-1"}
+    alter(sqlite, machine="another one", host="gpu-box")
+    with closing(sqlite3.connect(sqlite.removeprefix("sqlite:///"))) as db, db:
+        db.execute("UPDATE automl_events SET data = ? WHERE n = 1", (json.dumps(place),))
+    done = command(tmp_path, "stop", "s", "--ledger", sqlite, "--timeout", "0.5s", "--force")
+    assert (done.returncode, done.stdout) == (1, "s: RUNNING\n")
+    assert "no job server answers at http://127.0.0.1:1" in done.stderr
+    assert stubborn.poll() is None
 
 
 def test_what_does_not_run_is_said_so(url: str, root: Path, drive: Drive) -> None:
