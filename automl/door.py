@@ -251,22 +251,37 @@ def fsck(name: str, ledger: str | None = None, repair: bool = False, deep: bool 
 
 def _later_faults(search: Search, deep: bool) -> list[Fault]:
     """What only the trainers themselves and the surroundings can tell."""
-    import os
-
-    from automl.engines.local import Local
     from automl.host import Host
     from automl.plan import environment_faults, inspect, plan
 
     planned = plan(search)
-    machine = None if os.environ.get("RAY_ADDRESS") else Local(str(planned.root))
     with contextlib.closing(Host(str(planned.root), search.resources.cpus)) as host:
         faults, signatures = inspect(planned, host)
-        faults += environment_faults(planned, machine)
+        with _machine(planned.root) as machine:
+            faults += environment_faults(planned, machine)
         if deep and not faults:
             from automl.deep import deep_faults
 
             faults += deep_faults(planned, host, signatures)
     return faults
+
+
+@contextlib.contextmanager
+def _machine(root: Path) -> Iterator[Engine | None]:
+    """This machine; or the cluster that RAY_ADDRESS names, None where it does not answer now."""
+    import os
+
+    from automl.errors import InputError
+    from automl.plan import engine_for
+
+    engine = engine_for("ray" if os.environ.get("RAY_ADDRESS", "local") != "local" else "local", root)
+    with contextlib.closing(engine):
+        try:
+            engine.start()
+            answers = True
+        except InputError:  # a search may be written before its cluster is there; `automl doctor` tells
+            answers = False
+        yield engine if answers else None
 
 
 @contextlib.contextmanager

@@ -103,11 +103,8 @@ def environment_faults(planned: Plan, engine: Engine | None = None) -> list[Faul
     search = planned.search
     faults = []
     if wrong := storage.probe(planned.storage, search.name):
-        faults.append(
-            Fault(
-                "storage", f"{mask_url(planned.storage)} cannot be written: {wrong}", "Name a folder of yours"
-            )
-        )
+        what = f"{mask_url(planned.storage)} cannot be written: {wrong}"
+        faults.append(Fault("storage", what, _storage_mend(planned.storage)))
     if wrong := probe_ledger(planned.ledger):
         mend = "Check that the server runs and the URL is right, or leave it to sqlite:///automl.db"
         faults.append(Fault("ledger", f"{mask_url(planned.ledger)} cannot be used: {wrong}", mend))
@@ -119,7 +116,30 @@ def environment_faults(planned: Plan, engine: Engine | None = None) -> list[Faul
         )
     if engine is not None:
         faults += _resource_faults(search, engine)
+        if not any(fault.where == "storage" for fault in faults):
+            faults += _sharing_faults(planned.storage, engine)
     return faults
+
+
+def _storage_mend(place: str) -> str:
+    if place.startswith("s3://"):
+        return "It needs pip install 'automl[s3]', and AWS_ENDPOINT_URL and credentials in the environment"
+    return (
+        "See that it is there and this user may write"
+        if storage.is_remote(place)
+        else "Name a folder of yours"
+    )
+
+
+def _sharing_faults(place: str, engine: Engine) -> list[Fault]:
+    """A path is another disk on every machine, unless all of them mount the same."""
+    mend = "Name a folder that all nodes share, or a URL such as s3://bucket/runs"
+    if storage.is_remote(place):
+        mend = "Give every node the address and the credentials of it, in the environment of its Ray"
+    blind = engine.blind(place)
+    return [
+        Fault("storage", f"{mask_url(place)}: node {node} {wrong}", mend) for node, wrong in blind.items()
+    ]
 
 
 def _resource_faults(search: Search, engine: Engine) -> list[Fault]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from automl.values import Resources
@@ -109,3 +110,35 @@ def test_a_share_is_one_trial_at_least_and_parallel_bounds_it_still(
     words: dict[str, Any], slots: int, most: int
 ) -> None:
     assert Resources(**words).at_once(slots) == most
+
+
+def test_a_node_that_does_not_see_the_storage_is_a_fault_before_anything_runs(
+    stack: Any, root: Path, client: Mapping[str, str]
+) -> None:
+    """It has a disk of its own at that path, as another machine would."""
+    place = root / "mine"
+    place.mkdir()
+    hide = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{place}" && exec "$@"', "sh"]
+    if subprocess.run([*hide, "true"], check=False).returncode:
+        pytest.skip("mounting needs another user")
+    pid = stack.join("ray-blind", client["RAY_ADDRESS"], inside=hide)
+    try:
+        for words in (["check", "search_spaces/quadratic.yaml"], ["search", "search_spaces/quadratic.yaml"]):
+            code, out, err = say(root, client, *words, "--set", f"storage={place}", "--set", "name=blind")
+            assert code == 2, err
+            faults = [
+                line for line in (out + err).splitlines() if "does not see what this machine wrote" in line
+            ]
+            assert len(faults) == 1 and ": storage: " in faults[0] and "s3://" in faults[0]
+            assert "No such file or directory" in faults[0] and "Traceback" not in err
+        assert not list(place.iterdir()), "nothing is left of the probe"
+        assert say(root, client, "check", "search_spaces/quadratic.yaml")[0] == 0
+    finally:
+        leave(pid)
+
+
+def leave(pid: int) -> None:
+    """End a node, and wait until it has ended."""
+    process = psutil.Process(pid)
+    process.terminate()
+    process.wait(60)

@@ -180,6 +180,10 @@ class Engine(ABC):
     def welcome(self, nursery: Warm) -> None:  # noqa: B027 - not every engine has hosts
         """Hosts on this machine may find warm workers there."""
 
+    def blind(self, storage: str) -> Mapping[str, str]:
+        """The nodes that do not share a storage with this machine, and what is wrong, by their names."""
+        return {}
+
     @abstractmethod
     def capacity(self, cpus: float, gpus: float) -> Capacity:
         """What it can give to trials that take so much each."""

@@ -90,6 +90,13 @@ class RayTune(Engine):
     def welcome(self, nursery: Warm) -> None:
         self._nursery = nursery.address
 
+    def blind(self, storage: str) -> Mapping[str, str]:
+        if self._local:
+            return {}
+        from automl.engines.ray_probe import blind_nodes
+
+        return blind_nodes(storage)
+
     def capacity(self, cpus: float, gpus: float) -> Capacity:
         nodes = self._nodes().values()
         slots = sum(_slots(node, cpus, gpus) for node in nodes)
