@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from automl.door import check as check
     from automl.door import fsck as fsck
     from automl.door import load as load
+    from automl.door import resume as resume
     from automl.door import run as run
+    from automl.door import stop as stop
+    from automl.door import submit as submit
     from automl.errors import AutoMLError as AutoMLError
     from automl.search import Budget as Budget
     from automl.search import Objective as Objective
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from automl.space import Choice as Choice
     from automl.space import Float as Float
     from automl.space import Int as Int
+    from automl.submission import Submission as Submission
 
 __version__ = "0.1.0"
 
@@ -48,8 +52,12 @@ _HOME = {
     "check": "automl.door",
     "fsck": "automl.door",
     "run": "automl.door",
+    "submit": "automl.door",
+    "resume": "automl.door",
+    "stop": "automl.door",
     "Result": "automl.door",
     "BestTrial": "automl.door",
+    "Submission": "automl.submission",
     "prepared": "automl.data",
 }
 __all__ = list(_HOME)

@@ -13,7 +13,7 @@ from automl.tables import number, pairs, span, valued
 from automl.words import counted
 
 if TYPE_CHECKING:
-    from automl.plan import Plan
+    from automl.run import Planned
 
 _EPOCHS = ("max_epochs", "epochs")
 
@@ -68,16 +68,16 @@ class Board:
     Args:
         plan: of the search.
         history: kept up to date by the run; read inside `take` alone.
-        slots: how many attempts may run at once.
+        slots: how many attempts may run at once; 0 where that is not known.
     """
 
-    def __init__(self, plan: Plan, history: History, slots: int) -> None:
+    def __init__(self, plan: Planned, history: History, slots: int) -> None:
         self._search, self._history, self._slots = plan.search, history, slots
         self._objectives = [{"metric": o.metric, "direction": o.direction} for o in plan.search.objectives]
         self._before_s, self._begun_s = history.alive_s, time.monotonic()
         self._begun_done = self._done = _final(history.counts)
         self._counts = dict(history.counts)
-        self._running: dict[int, Running] = {}
+        self._running = {t.number: self._runs(t) for t in history.of_state(State.RUNNING)}
         self._front = best_trials(history.trials.values(), self._directions)
         self._code = {
             trial.trainer: attempt.code
@@ -97,7 +97,8 @@ class Board:
         limits = [counted(budget.trials, "trial")] if budget.trials is not None else []
         limits += [span(budget.time_s)] if budget.time_s is not None else []
         before = f"; carries on after {counted(self._done, 'ended trial')}" if self._history.trials else ""
-        return f"{self._search.name}: {' or '.join(limits)}, {self._slots} at once{before}"
+        at_once = f", {self._slots} at once" if self._slots else ""
+        return f"{self._search.name}: {' or '.join(limits)}{at_once}{before}"
 
     def take(self, event: Event) -> list[Line]:
         """Take in an event that the history has already; what of it is worth telling."""
@@ -123,6 +124,21 @@ class Board:
             trial.number, trial.trainer, event.attempt or 1, epochs, step, time.monotonic()
         )
         return self._code_line(trial, event.data.get("code"))
+
+    def _runs(self, trial: Trial) -> Running:
+        """A trial that another process had begun when this board was made."""
+        attempt, last = trial.attempts[-1], trial.reports[-1] if trial.reports else None
+        now_s, begun_s = self._history.sessions[-1].alive_s, attempt.alive_s
+        ran_s = 0.0 if now_s is None or begun_s is None else max(0.0, now_s - begun_s)
+        running = Running(
+            trial.number,
+            trial.trainer,
+            attempt.number,
+            self._epochs(trial),
+            last.step if last else 0,
+            time.monotonic() - ran_s,
+        )
+        return replace(running, metrics=last.metrics) if last else running
 
     def _reported(self, event: Event) -> list[Line]:
         running = self._running.get(event.trial or 0)

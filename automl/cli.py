@@ -25,6 +25,7 @@ from automl.interrupts import interrupted
 if TYPE_CHECKING:
     from automl.door import Result
     from automl.search import Search
+    from automl.submission import Submission
 
 app = typer.Typer(
     help="Hyperparameter search: Lightning and Keras trials on Ray, asked by Optuna, shown in MLflow.",
@@ -45,6 +46,20 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a part of the file; repeatable."),
 ]
+Server = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="RAY_API_SERVER_ADDRESS",
+        help="The cluster's job server: https://HOST:8265.",
+        show_envvar=False,
+    ),
+]
+Supervise = Annotated[bool, typer.Option("--supervise", help="Start the driver again whenever it is killed.")]
+Interpreter = Annotated[
+    str | None, typer.Option(metavar="PATH", help="The Python that has automl, on the cluster's head.")
+]
+Follow = Annotated[bool, typer.Option("-f", "--follow", help="Go on showing it until it has ended.")]
 TrialNumber = Annotated[int, typer.Option("--trial", metavar="N", help="The trial's number.", min=0)]
 
 
@@ -112,6 +127,7 @@ def search(
         bool, typer.Option("--continue", help="Carry on although objective, trainer or space changed.")
     ] = False,
     ledger: LedgerUrl = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Join a Ray cluster without a token.")] = False,
     as_json: Json = False,
 ) -> int:
     """Run a search, or carry on with one that was stopped."""
@@ -120,7 +136,7 @@ def search(
     view = console.view()
     planned = _load(file, set_ or ())
     view.say(f"{planned.name}: checking, and starting {'Ray' if engine == 'ray' else 'workers'}")
-    result = door.run(planned, engine, address, ledger, continue_, view)
+    result = door.run(planned, engine, address, ledger, continue_, view, insecure)
     if as_json:
         _dump(result.show())
     else:
@@ -181,6 +197,73 @@ def _again() -> str:
 
 
 @_verb
+def submit(
+    file: File,
+    address: Server = None,
+    set_: Overrides = None,
+    continue_: Annotated[
+        bool, typer.Option("--continue", help="Send it although objective, trainer or space changed.")
+    ] = False,
+    supervise: Supervise = False,
+    python: Interpreter = None,
+    ledger: LedgerUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Send a search to a Ray cluster, where it outlives this machine; return at once."""
+    from automl import door
+
+    where = _server(address)
+    planned, overrides = _load(file, set_ or ()), set_ or ()
+    sent = door.submit(planned, where, overrides, continue_, supervise, python, ledger)
+    _tell_sent(sent, as_json)
+
+
+@_verb
+def resume(
+    name: Name,
+    address: Server = None,
+    supervise: Supervise = False,
+    python: Interpreter = None,
+    ledger: LedgerUrl = None,
+    as_json: Json = False,
+) -> int:
+    """Carry on a search that was stopped or lost, where it ran before: on its cluster, or here."""
+    from automl import door
+
+    again = door.resume(name, address, supervise, python, ledger)
+    if isinstance(again, door.Result):
+        if as_json:
+            _dump(again.show())
+        else:
+            print("\n".join(_facts(again)))
+        _tell_ending(again)
+        return again.exit_code
+    _tell_sent(again, as_json)
+    return 0
+
+
+def _server(address: str | None) -> str:
+    from automl.errors import Fault
+
+    if not address:
+        mend = "Write --address https://HOST:8265, or set RAY_API_SERVER_ADDRESS"
+        raise InputError(Fault("address", "no cluster is named", mend))
+    return address
+
+
+def _tell_sent(sent: Submission, as_json: bool) -> None:
+    from automl.urls import mask_url
+
+    if as_json:
+        facts = {"name": sent.name, "job": sent.id, "address": mask_url(sent.address), "new": sent.new}
+        _dump({"schema": 1, **facts})
+        return
+    print(sent.name)
+    _say(f"{'sent' if sent.new else 'there already'} as job {sent.id}")
+    _say(f"Look at it: automl show {sent.name} -f, end it: automl stop {sent.name}")
+
+
+@_verb
 def check(
     file: File,
     deep: Annotated[
@@ -222,8 +305,15 @@ def ls(ledger: LedgerUrl = None, as_json: Json = False) -> None:
 
 
 @_verb
-def show(name: Name, ledger: LedgerUrl = None, all_trials: AllTrials = False, as_json: Json = False) -> None:
+def show(
+    name: Name,
+    follow: Follow = False,
+    ledger: LedgerUrl = None,
+    all_trials: AllTrials = False,
+    as_json: Json = False,
+) -> int:
     """Show a search: its state, its best trial, its trials."""
+    code = _follow(name, ledger) if follow else 0
     leave()
     with still():
         from automl import lookup, results, tables
@@ -235,18 +325,66 @@ def show(name: Name, ledger: LedgerUrl = None, all_trials: AllTrials = False, as
             found = lookup.overview(name, ledger)
             whole = all_trials or not sys.stdout.isatty()
             tables.search(found.history, found.alive, None if whole else tables.MOST_ROWS)
+    return code
+
+
+def _follow(name: str, ledger: str | None) -> int:
+    """Watch a search to its end; 1 when its driver is lost."""
+    from automl import console
+    from automl import follow as watching
+
+    found = watching.show(name, ledger, console.view())
+    return 1 if found.history.state(found.alive)[0] == "LOST" else 0
 
 
 @_verb
-def logs(name: Name, trial: TrialNumber, ledger: LedgerUrl = None, as_json: Json = False) -> None:
+def logs(
+    name: Name,
+    trial: TrialNumber,
+    follow: Follow = False,
+    ledger: LedgerUrl = None,
+    as_json: Json = False,
+) -> None:
     """Print what a trial wrote to stdout and stderr."""
     from automl import lookup
 
+    if follow:
+        from automl import follow as watching
+
+        watching.log(name, trial, ledger, (lambda text: None) if as_json else _pass_on)
+        if not as_json:
+            return
     text = lookup.log_text(lookup.find(name, ledger), trial)
     if as_json:
         _dump({"schema": 1, "name": name, "trial": trial, "log": text})
     else:
         sys.stdout.write(text)
+
+
+def _pass_on(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+@_verb
+def stop(
+    name: Name,
+    force: Annotated[
+        bool, typer.Option("--force", help="After the timeout end its driver, where that can be done.")
+    ] = False,
+    timeout: Annotated[str, typer.Option(metavar="TIME", help="How long to wait: 90s, 30m.")] = "60s",
+    ledger: LedgerUrl = None,
+    as_json: Json = False,
+) -> int:
+    """Have the driver of a search stop, wherever it runs; its trials write a checkpoint."""
+    from automl import door
+
+    done = door.stop(name, ledger, force, timeout, _say)
+    if as_json:
+        _dump(done.plain())
+    else:
+        print(done)
+    return done.exit_code
 
 
 @_verb

@@ -27,8 +27,7 @@ from automl.results import History
 from automl.tables import number, span
 
 if TYPE_CHECKING:
-    from automl.plan import Plan
-    from automl.run import View
+    from automl.run import Planned, View
 
 DRAW_S = 0.25
 ROWS = 20
@@ -72,7 +71,7 @@ class PlainView:
         self._board: Board | None = None
 
     @harmless
-    def begin(self, plan: Plan, history: History, slots: int) -> None:
+    def begin(self, plan: Planned, history: History, slots: int) -> None:
         self._board = Board(plan, history, slots)
         self.say(self._board.opening())
 
@@ -106,7 +105,7 @@ class LiveView:
         self._thread: threading.Thread | None = None
 
     @harmless
-    def begin(self, plan: Plan, history: History, slots: int) -> None:
+    def begin(self, plan: Planned, history: History, slots: int) -> None:
         self._board = Board(plan, history, slots)
         self._said.append(self._board.opening())
         self._thread = threading.Thread(target=self._draw, name="automl-view", daemon=True)
@@ -164,7 +163,7 @@ class NotebookView:
         self._drawn_s = 0.0
 
     @harmless
-    def begin(self, plan: Plan, history: History, slots: int) -> None:
+    def begin(self, plan: Planned, history: History, slots: int) -> None:
         self._board = Board(plan, history, slots)
         self._said.append(self._board.opening())
         self._draw()

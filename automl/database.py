@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from automl.errors import LedgerAway, LedgerError
+from automl import credentials
+from automl.errors import InputError, LedgerAway, LedgerError
 from automl.urls import mask_url
 
 CONNECT_S = 10
@@ -32,6 +34,16 @@ _POSTGRES_ARGS = {
     "keepalives_count": 4,
     "tcp_user_timeout": SILENT_S * 1000,
 }
+# Seconds since the epoch by the database's own clock, the same for whoever asks, from wherever.
+_CLOCK = {
+    "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
+    "postgresql": "CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
+}
+
+
+def clock(db: Connection) -> sa.ColumnElement[float]:
+    """The database's own clock, for a statement on this connection."""
+    return sa.literal_column(_CLOCK[db.dialect.name], sa.Double)
 
 
 def connect(url: str) -> sa.Engine:
@@ -42,7 +54,7 @@ def connect(url: str) -> sa.Engine:
     Raises:
         LedgerError: the URL is none of a database.
     """
-    engine = _engine(url)
+    engine = _ledgers(url)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _sqlite_pragmas)
         sa.event.listen(engine, "begin", _sqlite_begin)
@@ -58,9 +70,18 @@ def exists(engine: sa.Engine) -> bool:
 
 
 def probe(url: str) -> str | None:
-    """Whether a database could be used, without making or changing it; None, or what is wrong."""
+    """Whether a ledger's database could be used, without making or changing it; None, or what is wrong."""
+    return _probe(url, _ledgers)
+
+
+def probe_other(url: str) -> str | None:
+    """The same of a database that is no ledger: the ledger's password is none of its business."""
+    return _probe(url, _engine)
+
+
+def _probe(url: str, make: Callable[[str], sa.Engine]) -> str | None:
     try:
-        engine = _engine(url)
+        engine = make(url)
     except LedgerError as error:
         return str(error)
     try:
@@ -70,16 +91,18 @@ def probe(url: str) -> str | None:
         with engine.connect() as db:
             db.execute(sa.text("PRAGMA schema_version" if engine.dialect.name == "sqlite" else "SELECT 1"))
         return None
+    except LedgerError as error:
+        return str(error)
     except VENDOR_ERRORS as error:
-        return one_line(error)
+        return one_line(error, url)
     finally:
         engine.dispose()
 
 
-def one_line(error: BaseException) -> str:
+def one_line(error: BaseException, *urls: str) -> str:
     """What the database said, on one line, without SQLAlchemy's words around it and without passwords."""
     lines = str(getattr(error, "orig", None) or error).strip().splitlines()
-    return mask_url(lines[0]) if lines else type(error).__name__
+    return credentials.scrubbed(lines[0], *urls) if lines else type(error).__name__
 
 
 def passing(error: BaseException) -> bool:
@@ -103,15 +126,15 @@ class Translated:
     What may pass becomes LedgerAway.
     """
 
-    def __init__(self, shown: str) -> None:
-        self._shown = shown
+    def __init__(self, url: str) -> None:
+        self._url, self._shown = url, mask_url(url)
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, VENDOR_ERRORS):
-            said = one_line(error)
+            said = one_line(error, self._url)
             which = LedgerAway if passing(error) else LedgerError
             raise which(f"ledger {self._shown}: {said}. {_mend(self._shown, said)}") from error
 
@@ -129,6 +152,23 @@ def _mend(shown: str, said: str) -> str:
     return "Check that its folder is there and can be written, and that its disk is not full"
 
 
+def _ledgers(url: str) -> sa.Engine:
+    """An engine that takes the ledger's password from its file, when it connects, where the URL has none."""
+    engine = _engine(url)
+
+    def give(dialect: Any, record: Any, words: list[Any], named: dict[str, Any]) -> None:
+        try:
+            password = None if named.get("password") else credentials.password_in(credentials.LEDGER_FILE)
+        except InputError as error:  # the same may succeed once it is mended
+            raise LedgerAway(str(error)) from error
+        if password:
+            named["password"] = password
+
+    if engine.dialect.name == "postgresql":
+        sa.event.listen(engine, "do_connect", give)
+    return engine
+
+
 def _engine(url: str) -> sa.Engine:
     try:
         parsed = _with_driver(make_url(url))
@@ -138,7 +178,7 @@ def _engine(url: str) -> sa.Engine:
         shown = mask_url(url) if url.find("://") > 0 else url.rpartition("@")[2]
         raise LedgerError(f"{shown} is no database URL. Try sqlite:///automl.db") from error
     except (NoSuchModuleError, ImportError, TypeError) as error:
-        raise LedgerError(f"{mask_url(url)}: {one_line(error)}. Try sqlite:///automl.db") from error
+        raise LedgerError(f"{mask_url(url)}: {one_line(error, url)}. Try sqlite:///automl.db") from error
 
 
 def _with_driver(url: URL) -> URL:

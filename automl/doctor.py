@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from automl import storage
+from automl import credentials, storage
+from automl.exposure import exposed
 from automl.urls import mask_url, resolve_url
 
 VERSIONS = (
@@ -66,6 +67,8 @@ def examine(root: Path) -> list[Finding]:
         _machine,
         _gpus,
         _ray,
+        _exposure,
+        _secret_files,
         lambda: [_project(root), _ledger(root), _tracking(root), _storage(root), _disk(root)],
     ]
     return [finding for check in checks for finding in check()]
@@ -132,6 +135,23 @@ def _ray() -> list[Finding]:
     except OSError as error:
         mend = "Start it, mend RAY_ADDRESS, or unset it for a local Ray"
         return [Finding("ray cluster", False, f"{mask_url(address)}: {error.strerror or error}", mend)]
+
+
+def _exposure() -> list[Finding]:
+    try:
+        found = exposed()
+    except OSError as error:
+        return [Finding("exposure", True, str(error))]
+    if not found:
+        return [Finding("exposure", True, "no port of Ray or MLflow is open to others without a login")]
+    what = "{0.place} is reachable from outside and asks for no login"
+    return [Finding(each.name, False, what.format(each), each.mend) for each in found]
+
+
+def _secret_files() -> list[Finding]:
+    token = credentials.token_file_fault()
+    faults = [*credentials.file_faults(), *([token] if token else [])]
+    return [Finding("secrets", False, f"{each.where}: {each.what}", each.mend) for each in faults]
 
 
 def _project(root: Path) -> Finding:

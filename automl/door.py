@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from automl.engines.base import Engine
     from automl.fsck import Checkup
     from automl.run import Outcome, View
+    from automl.stop import Stopped
+    from automl.submission import Submission
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Search:
@@ -78,7 +80,7 @@ class BestTrial:
             folder = storage.fetch(self._weights, place)
             meta = json.loads((folder / "meta.json").read_text())
             with _importable(self._root, meta["model"]):
-                model = project.resolve_address(meta["model"])
+                model = project.resolve_address(meta["model"], self._root)
                 return framework(self._framework).load(model, meta["arguments"], folder)
 
 
@@ -171,6 +173,7 @@ def run(
     ledger: str | None = None,
     changed: bool = False,
     view: View | None = None,
+    insecure: bool = False,
 ) -> Result:
     """Run a search to its end, or carry on one that was stopped.
 
@@ -182,6 +185,7 @@ def run(
         changed: carry on although objective, trainer or space differ from what the ledger has; the
             command's `--continue`.
         view: told what happens; None shows it in the terminal or the notebook.
+        insecure: join a Ray cluster without a token, which runs the code of whoever reaches it.
 
     Raises:
         InputError: everything that is wrong with the search, its trainers and surroundings.
@@ -191,7 +195,79 @@ def run(
     from automl.run import run as act
 
     planned = search if isinstance(search, Search) else load(search)
-    return Result(act(planned, engine, address, changed, ledger, view or console.view()))
+    return Result(act(planned, engine, address, changed, ledger, view or console.view(), insecure))
+
+
+def submit(
+    search: Search | str | Path,
+    address: str,
+    overrides: Sequence[str] = (),
+    changed: bool = False,
+    supervise: bool = False,
+    python: str | None = None,
+    ledger: str | None = None,
+) -> Submission:
+    """Send a search to a Ray cluster, where its driver outlives this process; returns at once.
+
+    The project's folder travels, as .gitignore has it. Sending the same again is the same search.
+
+    Args:
+        search: a search, or the path of its file.
+        address: of the cluster's job server, such as https://HOST:8265.
+        overrides: `KEY=VALUE` each; for a file only.
+        changed: carry on although objective, trainer or space differ from what the ledger has.
+        supervise: start the driver again whenever it is killed.
+        python: the interpreter that has automl, on the cluster's head; None looks for one.
+        ledger: a URL that goes before the search's own; the cluster has its password.
+
+    Returns:
+        its name, the job's id, and the way to look at both.
+
+    Raises:
+        InputError: everything that is wrong with it, here or for a cluster; nothing was sent.
+        LeaseHeld: a driver of it runs already, with other files or elsewhere.
+    """
+    from automl.submission import Wish
+    from automl.submission import submit as send
+
+    planned = search if isinstance(search, Search) else load(search, overrides)
+    return send(planned, Wish(address, tuple(overrides), changed, supervise, python, ledger))
+
+
+def resume(
+    name: str,
+    address: str | None = None,
+    supervise: bool = False,
+    python: str | None = None,
+    ledger: str | None = None,
+    view: View | None = None,
+) -> Result | Submission:
+    """Carry on a search that was stopped, or whose driver was lost, as the ledger has it.
+
+    One that was submitted is sent to its cluster again, with the project's files of now, and this returns
+    at once; any other runs here, on the engine that it had, to its end.
+
+    Args:
+        name: the search.
+        address: another cluster's job server.
+        supervise, python: as `submit` takes them.
+        ledger: a URL other than the project's.
+        view: told what happens, where it runs here.
+
+    Raises:
+        NoSuchSearch: with the names that there are.
+        LeaseHeld: a driver of it runs.
+    """
+    from automl import lookup
+    from automl.submission import Wish
+    from automl.submission import resume as send
+
+    found = lookup.find(name, ledger)
+    opened = next(event.data for event in reversed(found.events) if event.kind == "opened")
+    where = address or (opened.get("address") if opened.get("job") else None)
+    if where:
+        return send(found, Wish(where, supervise=supervise, python=python, ledger=ledger))
+    return run(Search.from_plain(found.spec), opened.get("engine", "ray"), ledger=ledger, view=view)
 
 
 def check(search: Search | str | Path, overrides: Sequence[str] = (), deep: bool = False) -> list[Fault]:
@@ -247,6 +323,35 @@ def fsck(name: str, ledger: str | None = None, repair: bool = False, deep: bool 
     from automl.fsck import fsck as compare
 
     return compare(name, ledger, repair, deep)
+
+
+def stop(
+    name: str,
+    ledger: str | None = None,
+    force: bool = False,
+    timeout: float | str = "60s",
+    say: Callable[[str], None] = lambda text: None,
+) -> Stopped:
+    """Have the driver of a search stop, wherever it runs; running trials write a checkpoint before.
+
+    Args:
+        name: the search.
+        ledger: a URL other than the project's.
+        force: end a driver that has not stopped after `timeout`, where that can be done from here.
+        timeout: how long to wait for it: seconds, or `90s`, `30m`, `2h`.
+        say: told what this waits for.
+
+    Returns:
+        What the search is now, and what was done.
+
+    Raises:
+        NoSuchSearch: with the names that there are.
+        LedgerError: the ledger cannot be read.
+    """
+    from automl.stop import stop as act
+    from automl.values import seconds_of
+
+    return act(name, ledger, force, seconds_of("timeout", timeout), say)
 
 
 def _later_faults(search: Search, deep: bool) -> list[Fault]:

@@ -6,6 +6,7 @@ AutoMLError
 │   └── ChangedSearch     the name exists with another objective, trainer or space
 ├── LedgerError           the ledger cannot be reached, read or written
 │   ├── LedgerAway        not now: its server is away, its file locked, its disk full
+│   ├── NoLedger          nothing was written there yet
 │   ├── LeaseHeld         another driver runs this search; exit code 2
 │   └── LeaseLost         another driver has taken this search over
 ├── StorageError          checkpoints or weights cannot be written or read
@@ -88,6 +89,10 @@ class LedgerError(AutoMLError):
 
 class LedgerAway(LedgerError):
     """The ledger cannot be reached, read or written just now; the same may succeed later."""
+
+
+class NoLedger(LedgerError):
+    """There is no ledger at that place yet."""
 
 
 class LeaseHeld(LedgerError):

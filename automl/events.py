@@ -5,7 +5,8 @@ An event is one fact about a search, JSON all through. The kinds and their `data
 | kind | trial | attempt | data |
 |---|---|---|---|
 | opened | - | - | a driver began: spec (the whole search as plain data), text (the file), versions, git, |
-|        |   |   | host, pid, engine, automl, strangers (ended trials that the changed search has no |
+|        |   |   | host, pid, engine, owner (user@host), address (of the cluster, if on one), job (its
+|        |   |   | job there, if it is one), automl, strangers (ended trials that the changed search has no |
 |        |   |   | place for: they keep their numbers and are no longer ranked) |
 | asked | n | - | params, trainer, source (start_with, share, startup, sampler, grid), sampler, |
 |       |   |   | trial_attrs, study_attrs, seen (the n of the last event that the sampler knew of, where |

@@ -66,7 +66,7 @@ class _Program:
         with contextlib.suppress(Exception, *causes.LEAVING):
             _ = self.framework
             for address in addresses:
-                project.resolve_address(address)
+                project.resolve_address(address, self._said["root"])
 
     def train(self, told: Mapping[str, Any]) -> None:
         """Train as rank 0 does; how it ended goes to that one."""

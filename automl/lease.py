@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,22 +23,25 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from automl import spool
-from automl.database import Translated
+from automl.database import Translated, clock
 from automl.errors import LeaseHeld, LeaseLost
 from automl.events import Event
 from automl.machine import machine_id, process_started_s
-from automl.schema import Holder, events, holder, leases, renewed, row, searches
+from automl.schema import Holder, Request, events, holder, leases, renewed, requests, row, searches
 from automl.spool import Row
 from automl.writer import Writer
 
 Say = Callable[[str], None]
 # A heartbeat that hangs in its database keeps nobody from leaving for longer than this.
 LEAVE_S = 5.0
+# Whether somebody asks something of this driver is looked at so often.
+HEED_S = 2.0
 
 
 class Book(Protocol):
     """The ledger, as a lease on one of its searches sees it."""
 
+    url: str
     shown: str
     _engine: sa.Engine
 
@@ -56,6 +60,10 @@ class Lease:
         before: who held it when this driver found that nobody does.
         waits: the file in which events wait while the database is away; None raises LedgerAway instead.
         say: told when the database goes away and comes back, from within `append` and `check`.
+
+    Attributes:
+        on_request: told what is asked of this driver, from within `append` and `check`. While it is None
+            requests wait. Those to an earlier driver are not for this one.
     """
 
     def __init__(
@@ -72,6 +80,8 @@ class Lease:
         self._lost = threading.Event()
         self._left = threading.Event()
         self._say, self._waits = say, waits
+        self.on_request: Callable[[Request], None] | None = None
+        self._requests: deque[Request] = deque()
         # Before it is taken: another thread of this process must not find a holder that nobody renews.
         renewed.add(self.token)
         try:
@@ -123,7 +133,7 @@ class Lease:
         return numbered
 
     def check(self) -> None:
-        """Say what became of the database, if anything did.
+        """Say what became of the database, if anything did, and pass on what is asked of this driver.
 
         Raises:
             LeaseLost: another driver has taken over, as far as is known here.
@@ -131,6 +141,8 @@ class Lease:
         self._writer.tell()
         if self._lost.is_set() or self._writer.closed:
             raise self._loss()
+        while self._requests and self.on_request:
+            self.on_request(self._requests.popleft())
 
     @property
     def waiting(self) -> int:
@@ -174,7 +186,7 @@ class Lease:
 
     def _write(self, rows: Sequence[Row], again: bool) -> None:
         """One transaction; a second try looks at what is there, as a commit's answer may have been lost."""
-        with Translated(self.ledger.shown), self.ledger._engine.begin() as db:
+        with Translated(self.ledger.url), self.ledger._engine.begin() as db:
             self._guard(db)
             missing = _missing(db, self._key, rows) if again else rows
             if missing is None:
@@ -220,6 +232,7 @@ class Lease:
             "pid_started_s": process_started_s(os.getpid()),
             "beat": 0,
             "period_s": self.period_s,
+            "beaten_s": clock(db),
         }
         if held:
             db.execute(sa.update(leases).where(leases.c.search_id == self._key).values(**values))
@@ -258,22 +271,44 @@ class Lease:
             self._say(f"{left.path} cannot be removed: {error.strerror}")
 
     def _beat(self) -> None:
-        while not self._left.wait(self.period_s / 4):
+        due_s = time.monotonic() + self.period_s / 4
+        while not self._left.wait(min(HEED_S, max(0.0, due_s - time.monotonic()))):
             try:
-                with self.ledger._engine.begin() as db:
-                    done = db.execute(sa.update(leases).where(self._mine).values(beat=leases.c.beat + 1))
-                if done.rowcount == 0:
-                    self._lost.set()
-                    return
+                if time.monotonic() >= due_s:
+                    due_s = time.monotonic() + self.period_s / 4
+                    if not self._renew():
+                        self._lost.set()
+                        return
+                if self.on_request:
+                    self._heed()
             except SQLAlchemyError:
                 continue  # the database is away; this thread tries again
+
+    def _renew(self) -> bool:
+        with self.ledger._engine.begin() as db:
+            beaten = {"beat": leases.c.beat + 1, "beaten_s": clock(db)}
+            return db.execute(sa.update(leases).where(self._mine).values(**beaten)).rowcount > 0
+
+    def _heed(self) -> None:
+        """Take in what is asked of this driver; it is answered once it is on its way to whoever decides."""
+        mine = (requests.c.search_id == self._key) & (requests.c.fence == self.fence)
+        query = sa.select(requests.c.id, requests.c.kind, requests.c.asked_by)
+        query = query.where(mine & requests.c.answered_s.is_(None)).order_by(requests.c.id)
+        with self.ledger._engine.execution_options(reads=True).begin() as db:
+            found = [Request(*each) for each in db.execute(query)]
+        if not found:
+            return
+        with self.ledger._engine.begin() as db:
+            these = requests.c.id.in_([request.id for request in found])
+            db.execute(sa.update(requests).where(these).values(answered_s=clock(db)))
+        self._requests.extend(found)
 
 
 def refusal(name: str, held: Holder) -> str:
     """What a second driver is told."""
     return (
         f"{name} is run by another driver: host {held.host}, pid {held.pid}. "
-        f"Wait for it to end, or stop it there with: kill {held.pid}"
+        f"Wait for it to end, or stop it with: automl stop {name}"
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from automl import schema
-from automl.database import Translated, connect, exists
+from automl.database import Translated, clock, connect, exists
 from automl.database import probe as probe
-from automl.errors import Fault, LeaseHeld, LedgerError, NoSuchSearch
+from automl.database import probe_other as probe_other
+from automl.errors import Fault, LeaseHeld, LedgerError, NoLedger, NoSuchSearch
 from automl.events import Event
 from automl.lease import Lease as Lease
 from automl.lease import refusal
@@ -40,7 +42,8 @@ class Ledger:
 
     Args:
         url: `sqlite:////absolute/path.db` or `postgresql+psycopg://...`.
-        create: make the tables, and an SQLite file, that are not there yet; a reader does not.
+        create: make the tables, and an SQLite file, that are not there yet, and bring older tables up to
+            date; a reader does neither.
 
     Raises:
         LedgerError: it cannot be opened, or a newer version of this package wrote it.
@@ -49,6 +52,7 @@ class Ledger:
     def __init__(self, url: str, create: bool = True) -> None:
         self.url = url
         self.shown = mask_url(url)
+        self._schema = schema.SCHEMA
         with self._translated():
             self._engine = connect(url)
             self._reader = self._engine.execution_options(reads=True)
@@ -160,17 +164,20 @@ class Ledger:
     def holder(self, name: str) -> Holder | None:
         """Who holds the lease, alive or not; None if nobody does."""
         with self._translated(), self._reader.begin() as db:
-            held = schema.holder(db, self._key(db, name))
+            held = schema.holder(db, self._key(db, name), version=self._schema)
         return held if held and held.token else None
 
     def fence(self, name: str) -> int:
         """How often the lease was taken: whoever saw a smaller number belongs to a driver of the past."""
         with self._translated(), self._reader.begin() as db:
-            held = schema.holder(db, self._key(db, name))
+            held = schema.holder(db, self._key(db, name), version=self._schema)
         return held.fence if held else 0
 
     def driver_alive(self, name: str, wait: bool = False) -> bool:
         """Whether a driver holds the lease and, as far as can be seen from here, lives.
+
+        On this machine its process is looked at. Elsewhere it is lost once it was silent for longer than
+        its lease's period, by the database's own clock.
 
         Args:
             wait: for a holder on another machine, watch one lease period for a heartbeat.
@@ -178,7 +185,36 @@ class Ledger:
         held = self.holder(name)
         if held is None:
             return False
-        return held.alive_here if held.here else (not wait or self._beats(name, held))
+        return self._beats(name, held) if wait and not held.here else held.alive
+
+    def ask(self, name: str, kind: str, by: str) -> int | None:
+        """Ask something of the driver of a search; it hears that within a few seconds.
+
+        Args:
+            name: the search.
+            kind: what: `stop`.
+            by: who asks, such as user@host.
+
+        Returns:
+            The request's number; None where nobody holds the lease, so that nobody would hear it.
+
+        Raises:
+            NoSuchSearch: with the names that there are.
+            LedgerError: the ledger is of an earlier version, whose drivers hear nothing.
+        """
+        with self._translated(), self._engine.begin() as db:
+            key = self._key(db, name)
+            held = schema.holder(db, key, version=self._schema)
+            if held is None or held.token is None:
+                return None
+            if self._schema < schema.SCHEMA:
+                raise LedgerError(
+                    f"{self.shown}: the driver of {name} is an earlier automl, which hears no requests. "
+                    f"End it on {held.host} with: kill {held.pid}"
+                )
+            asked = {"kind": kind, "asked_by": by, "asked_s": clock(db), "fence": held.fence}
+            added = sa.insert(schema.requests).values(search_id=key, **asked).returning(schema.requests.c.id)
+            return int(db.execute(added).scalar_one())
 
     def lease(
         self,
@@ -199,6 +235,7 @@ class Ledger:
             LeaseHeld: another driver lives; names its host and pid.
         """
         with self._translated():
+            self._upgrade()
             self._create(name)
             held = self.holder(name)
             if held is not None:
@@ -244,37 +281,83 @@ class Ledger:
         return key
 
     def _open(self, create: bool) -> None:
-        version = self._version() if exists(self._engine) else None
-        if version is None and not create:
-            raise LedgerError(
+        found = None
+        if exists(self._engine):
+            with self._reader.begin() as db:
+                found = self._found(db)
+        if found is None and not create:
+            raise NoLedger(
                 f"there is no ledger at {self.shown} yet. A first search makes it: automl search FILE"
             )
-        if version is None:
+        if found is None:
             self._prepare()
-        elif version > schema.SCHEMA:
-            raise LedgerError(
-                f"{self.shown} is a ledger of schema {version}, this automl knows up to {schema.SCHEMA}. "
-                "Install a newer automl"
-            )
+            return
+        self._schema = self._known(*found)
+        if create:
+            self._upgrade()
 
-    def _version(self) -> int | None:
-        """The newest schema that wrote here; None where there are no tables yet."""
-        with self._reader.begin() as db:
-            if not sa.inspect(db).has_table(schema.versions.name):
-                return None
-            return db.scalar(sa.select(sa.func.max(schema.versions.c.version)))
+    def _found(self, db: Connection) -> tuple[int, str | None] | None:
+        """The newest schema that wrote here, and which automl that was; None where nothing did."""
+        if not sa.inspect(db).has_table(schema.versions.name):
+            return None
+        # Whatever columns there are: a later schema may have others, an earlier one has fewer.
+        rows = [row._mapping for row in db.execute(sa.text(f"SELECT * FROM {schema.versions.name}"))]
+        newest = max(rows, key=lambda row: int(row["version"]), default=None)
+        return None if newest is None else (int(newest["version"]), newest.get("written_by"))
+
+    def _known(self, version: int, written_by: str | None) -> int:
+        """The version, if this automl knows it."""
+        if version <= schema.SCHEMA:
+            return version
+        writer = f"automl {written_by}" if written_by else "a later automl"
+        needed = f"automl {written_by} or later" if written_by else "a newer automl"
+        raise LedgerError(
+            f"{self.shown} is a ledger of schema {version}, made by {writer}; this automl "
+            f"({_version() or 'not installed'}) knows up to {schema.SCHEMA}. "
+            f"Install {needed}, or name another ledger"
+        )
 
     def _prepare(self) -> None:
         with self._engine.begin() as db:
-            if db.dialect.name == "postgresql":
-                # Two first drivers at once: SQLite's writers queue up, PostgreSQL's need to be told.
-                db.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(schema.versions.name))))
+            _queue_up(db)
+            if (found := self._found(db)) is not None:
+                self._schema = self._known(*found)  # another first driver was faster
+                return
             schema.meta.create_all(db)
-            if db.scalar(sa.select(sa.func.max(schema.versions.c.version))) is None:
-                db.execute(sa.insert(schema.versions).values(version=schema.SCHEMA))
+            db.execute(sa.insert(schema.versions).values(version=schema.SCHEMA, written_by=_version()))
+
+    def _upgrade(self) -> None:
+        """Bring older tables up to date, whole or not at all; of two drivers one does, the other waits."""
+        if self._schema == schema.SCHEMA:
+            return
+        from automl import migrations
+
+        with self._engine.begin() as db:
+            _queue_up(db)
+            found = self._found(db)
+            assert found is not None
+            if (version := self._known(*found)) < schema.SCHEMA:
+                migrations.upgrade(db, version)
+                newest = {"version": schema.SCHEMA, "written_by": _version()}
+                db.execute(sa.update(schema.versions).values(**newest))
+        self._schema = schema.SCHEMA
 
     def _translated(self) -> Translated:
-        return Translated(self.shown)
+        return Translated(self.url)
+
+
+def _queue_up(db: Connection) -> None:
+    """Two that change tables at once: SQLite's writers queue up, PostgreSQL's need to be told."""
+    if db.dialect.name == "postgresql":
+        db.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(schema.versions.name))))
+
+
+def _version() -> str | None:
+    """The version of this package; None where it runs without being installed."""
+    try:
+        return metadata.version("automl")
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _paged(db: Connection, query: sa.Select[Any]) -> list[Event]:

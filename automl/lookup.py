@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from automl.heap import still
 from automl.ledger import Ledger
 from automl.results import History, Outline
 from automl.root import find_root
+from automl.schema import Holder
 from automl.urls import resolve_url
 
 
@@ -129,6 +130,49 @@ def _sense(name: str) -> Iterator[None]:
         raise LedgerError(f"{name}: its events make no sense ({said}). {mend}") from error
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where a search stands, from its last driver's first and last word alone.
+
+    Args:
+        name: its name.
+        state, reason: as `automl show` says.
+        closed: whether its last driver has closed it.
+        alive: whether a driver holds its lease and lives.
+        holder: who holds the lease, alive or not.
+        opening: what the last driver said of itself when it began; empty before the first.
+        n: the position of the last of those words.
+    """
+
+    name: str
+    state: str
+    reason: str | None
+    closed: bool
+    alive: bool
+    holder: Holder | None
+    opening: Mapping[str, Any]
+    n: int
+
+
+def standing(book: Ledger, name: str) -> Standing:
+    """Where a search stands, read in a moment however long it is.
+
+    Raises:
+        NoSuchSearch: with the names that there are.
+    """
+    holder = book.holder(name)  # before the words: a driver closes a search and then lets go of it
+    alive = holder is not None and holder.alive
+    words = [event for kind in ("opened", "closed") if (event := book.last(name, kind))]
+    words.sort(key=lambda event: event.n)
+    with _sense(name):
+        history = History(name, [event for event in words if event.kind == "opened" or event is words[-1]])
+        state, reason = history.state(alive)
+    sessions = history.sessions
+    opening = sessions[-1].data if sessions else {}
+    closed = bool(sessions and sessions[-1].closed)
+    return Standing(name, state, reason, closed, alive, holder, opening, history.n)
+
+
 def waiting_file(book: Ledger, name: str) -> Path:
     """Where a driver's events wait for the ledger while that is away, if any do."""
     opened = book.last(name, "opened")
@@ -154,7 +198,8 @@ def log_text(found: Found, number: int) -> str:
 
 
 def listing(ledger: str | None = None) -> list[dict[str, Any]]:
-    """All searches of a ledger: name, state, reason, objectives, counts, best, created, age_s.
+    """All searches of a ledger: name, state, reason, objectives, counts, best, created, age_s,
+    and the owner and the cluster's address of the last driver, None where that did not say.
 
     One that cannot be read is UNREADABLE, with the reason; it keeps nobody from seeing the others.
     """
@@ -169,7 +214,7 @@ def _readable(book: Ledger, name: str) -> dict[str, Any]:
     except LedgerAway:
         raise
     except LedgerError as error:
-        nothing = dict.fromkeys(("best", "created", "age_s"))
+        nothing = dict.fromkeys(("best", "created", "age_s", "owner", "address"))
         return {
             "name": name,
             "state": "UNREADABLE",
@@ -191,7 +236,9 @@ def _listed(book: Ledger, name: str) -> dict[str, Any]:
     since_s = events[0].time_s if events else None
     del shown["schema"]
     age_s = None if since_s is None else round(max(0.0, time.time() - since_s), 3)
-    return {**shown, "created": iso(since_s), "age_s": age_s}
+    opening = history.sessions[-1].data if history.sessions else {}
+    whose = {key: opening.get(key) for key in ("owner", "address")}
+    return {**shown, "created": iso(since_s), "age_s": age_s, **whose}
 
 
 def tracking_uri(given: str | None = None) -> str:

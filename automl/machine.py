@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import socket
 from pathlib import Path
@@ -34,6 +35,17 @@ def machine_id() -> str:
         return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return socket.gethostname()
+
+
+def person() -> str:
+    """Whose process this is: AUTOML_OWNER, else user@host."""
+    if owner := os.environ.get("AUTOML_OWNER"):
+        return owner
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in many containers
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 # Nearly all of a busy processor is left to others.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from automl import packing, project, storage
+from automl import credentials, packing, project, storage
 from automl.engines.base import Engine
 from automl.errors import Fault, InputError
 from automl.host import Host
@@ -66,8 +66,8 @@ def plan(search: Search, ledger: str | None = None) -> Plan:
     return Plan(search, root, resolve_url(where, root), place, uri)
 
 
-def engine_for(name: str, root: Path, address: str | None = None) -> Engine:
-    """An engine by name: `ray` or `local`."""
+def engine_for(name: str, root: Path, address: str | None = None, insecure: bool = False) -> Engine:
+    """An engine by name: `ray` or `local`; a cluster without a token only if that is `insecure`."""
     if name == "local":
         from automl.engines.local import Local
 
@@ -75,7 +75,7 @@ def engine_for(name: str, root: Path, address: str | None = None) -> Engine:
     if name == "ray":
         from automl.engines.ray_tune import RayTune
 
-        return RayTune(str(root), address)
+        return RayTune(str(root), address, insecure)
     raise InputError(Fault("engine", f"there is no engine {name!r}", "Use ray or local"))
 
 
@@ -101,11 +101,12 @@ def environment_faults(planned: Plan, engine: Engine | None = None) -> list[Faul
     from automl.ledger import probe as probe_ledger
 
     search = planned.search
-    faults = []
+    unread = credentials.file_faults()
+    faults = list(unread)
     if wrong := storage.probe(planned.storage, search.name):
         what = f"{mask_url(planned.storage)} cannot be written: {wrong}"
         faults.append(Fault("storage", what, _storage_mend(planned.storage)))
-    if wrong := probe_ledger(planned.ledger):
+    if not unread and (wrong := probe_ledger(planned.ledger)):
         mend = "Check that the server runs and the URL is right, or leave it to sqlite:///automl.db"
         faults.append(Fault("ledger", f"{mask_url(planned.ledger)} cannot be used: {wrong}", mend))
     if planned.tracking_uri and (wrong := probe_tracking(planned.tracking_uri)):
@@ -173,7 +174,7 @@ def gpus_note(search: Search, engine: Engine) -> str | None:
 
 def probe_tracking(uri: str) -> str | None:
     """Whether a tracking server answers, or its database could be used; None, or what is wrong."""
-    from automl.ledger import probe as probe_database
+    from automl.ledger import probe_other as probe_database
 
     if not uri.startswith(("http://", "https://")):
         return probe_database(uri) if "://" in uri else None

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from automl import guard, scratch
+from automl import credentials, guard, scratch
 from automl.bodies import Body, Child, Foster
 from automl.engines.base import Message
 from automl.forkserver import Forkserver
@@ -28,8 +28,6 @@ from automl.ranks import program, threads_each
 KILL_S = 10.0
 # Guards tell how a worker died within so long; where it has several ranks, these are ended first.
 DEATH_S = 2.0
-# A worker gets neither: it opens no database and no tracking run.
-_SECRETS = ("AUTOML_LEDGER", "AUTOML_OPTUNA_STORAGE", "PGPASSWORD")
 
 
 class WorkerProcess:
@@ -267,11 +265,7 @@ def shared_environment(threads: int) -> dict[str, str]:
     Args:
         threads: that each process computes with.
     """
-    env = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in _SECRETS and not key.startswith("MLFLOW_TRACKING")
-    }
+    env = credentials.harmless()
     for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
         env[key] = str(threads)
     env |= {

@@ -7,8 +7,13 @@ driver too.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
+import site
+import sysconfig
 import traceback
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +26,24 @@ from automl.signatures import signature_faults as signature_faults
 from automl.signatures import taken as taken
 from automl.sources import code_hash as code_hash
 from automl.urls import resolve_url as resolve_url
+from automl.values import pythons_own
 from automl.words import near, unknown
 
 
-def resolve_address(address: str) -> Any:
+def resolve_address(address: str, root: str | Path) -> Any:
     """The object at `package.module:Name`. Imports user code: for worker children only.
 
     Args:
-        address: as the search file has it; the project's root must be on `sys.path`.
+        address: as the search file has it.
+        root: the project's; it must be on `sys.path`.
 
     Raises:
         InputError: the module or the name does not exist (with the near miss), or importing it
-            failed (with the error and its line in the user's code).
+            failed (with the error and its line in the user's code); or the module is neither below the
+            root nor of an installed package.
     """
+    if fault := stranger(address, Path(root)):
+        raise InputError(fault)
     name, _, attribute = address.partition(":")
     try:
         module = importlib.import_module(name)
@@ -52,6 +62,45 @@ def resolve_address(address: str) -> Any:
     if not callable(found):
         what = f"{attribute} is {type(found).__name__}, neither a class nor a function"
         raise InputError(Fault(address, what, "Name a class or a function"))
+    return found
+
+
+def stranger(address: str, root: Path) -> Fault | None:
+    """Why an address names nothing of the project or of an installed package. Imports nothing.
+
+    Args:
+        address: `package.module:Name`.
+        root: the project's.
+    """
+    if fault := pythons_own(address, address):
+        return fault
+    top = address.partition(":")[0].partition(".")[0]
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        return None  # what there is instead is told by whoever imports it
+    places = [Path(each) for each in (spec.submodule_search_locations or [spec.origin or ""])]
+    homes = [root.absolute(), root.resolve(), *_installed()]
+    if any(place.is_relative_to(home) for place in places for home in homes):
+        return None
+    if top in metadata.packages_distributions():
+        return None
+    what = f"module {top} lies at {places[0]}, outside of the project {root}"
+    return Fault(address, what, "Move it into the project, or install it as a package")
+
+
+@cache
+def _installed() -> list[Path]:
+    """Where packages are installed, and the folders of those that are installed in place."""
+    paths = sysconfig.get_paths()
+    sites = {paths["purelib"], paths["platlib"], *site.getsitepackages(), site.getusersitepackages()}
+    found = [Path(each) for each in sites]
+    for folder in list(found):
+        for listed in sorted(folder.glob("*.pth")):
+            lines = (line.strip() for line in listed.read_text(errors="replace").splitlines())
+            found += [folder / line for line in lines if line and not line.startswith(("#", "import"))]
     return found
 
 

@@ -78,7 +78,7 @@ def read_back(
     """
     if done.weights:  # first: the other pass keeps weights of its own in their place
         with _telling("its weights cannot be loaded again"):
-            model = resolve_address(done.task.model)
+            model = resolve_address(done.task.model, done.task.root)
             vendor.load(model, done.task.arguments, fetch(done.weights, scratch))
     if done.kept:
         with _telling("it cannot go on from its checkpoint"):

@@ -18,6 +18,7 @@ from automl.errors import ChangedSearch, Fault, LeaseLost, LedgerError
 from automl.events import Event, State
 from automl.heap import still
 from automl.ledger import Lease, Ledger
+from automl.machine import person
 from automl.nursery import Nursery
 from automl.plan import (
     Plan,
@@ -30,17 +31,26 @@ from automl.plan import (
 )
 from automl.reclaim import reclaimed
 from automl.results import History, Trial, best_trials
+from automl.schema import Request
 from automl.search import Search
+from automl.urls import mask_url
 from automl.warmup import prepare, warm_up
 
 CATCH_UP_S = 60.0
 
 
+class Planned(Protocol):
+    """What is to be run."""
+
+    @property
+    def search(self) -> Search: ...
+
+
 class View(Protocol):
     """Whoever watches a search: the terminal, a notebook, a test."""
 
-    def begin(self, plan: Plan, history: History, slots: int) -> None:
-        """The search is about to run."""
+    def begin(self, plan: Planned, history: History, slots: int) -> None:
+        """The search is about to run, or runs already; `slots` is 0 where that is not known."""
 
     def event(self, event: Event) -> None:
         """An event was appended and is in the history already."""
@@ -55,7 +65,7 @@ class View(Protocol):
 class Silent:
     """Watches nothing."""
 
-    def begin(self, plan: Plan, history: History, slots: int) -> None:
+    def begin(self, plan: Planned, history: History, slots: int) -> None:
         return None
 
     def event(self, event: Event) -> None:
@@ -101,6 +111,7 @@ def run(
     changed: bool = False,
     ledger: str | None = None,
     view: View | None = None,
+    insecure: bool = False,
 ) -> Outcome:
     """Run a search to its end, or carry on one that was stopped.
 
@@ -111,6 +122,7 @@ def run(
         changed: carry on although objective, trainer or space differ from what the ledger has.
         ledger: a URL that goes before the search's own.
         view: told what happens.
+        insecure: join a cluster although there is no token for it.
 
     Raises:
         InputError: everything that is wrong with the search, its trainers and surroundings.
@@ -118,7 +130,7 @@ def run(
     """
     view = view or Silent()
     planned = plan(search, ledger)
-    runs = engine if isinstance(engine, Engine) else engine_for(engine, planned.root, address)
+    runs = engine if isinstance(engine, Engine) else engine_for(engine, planned.root, address, insecure)
     with contextlib.ExitStack() as stack:
         nursery = stack.enter_context(contextlib.closing(warm_up(planned, runs)))
         stack.enter_context(contextlib.closing(runs))
@@ -172,6 +184,7 @@ class _Driver:
         self._desk = Desk(
             search, brain, self.history, self._lease, setting, self._slots, self._seen, self._pack_ahead
         )
+        self._lease.on_request = self._on_request
         if note := gpus_note(search, self._engine):
             self._view.say(note)
         self._view.begin(self._plan, self.history, self._slots())
@@ -266,7 +279,14 @@ class _Driver:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "engine": self._engine.name,
+            **self._whose(),
         }
+
+    def _whose(self) -> dict[str, str]:
+        """Whose driver this is, and where it is reached, if not on this machine."""
+        address = os.environ.get("AUTOML_ADDRESS") or self._engine.address
+        places = {"address": mask_url(address) if address else None, "job": os.environ.get("AUTOML_JOB")}
+        return {"owner": person(), **{key: value for key, value in places.items() if value}}
 
     def _reclaim(self) -> None:
         """Attempts that an earlier driver took down with it: their trials go on."""
@@ -342,6 +362,15 @@ class _Driver:
         self._signal = number
         self._desk.stop("STOPPED", signal.Signals(number).name)
         self._view.say("stopping: running trials write a checkpoint. Ctrl-C again stops at once")
+
+    def _on_request(self, request: Request) -> None:
+        """Somebody asks this driver to stop: as SIGTERM does, unless it is about to end anyway."""
+        if request.kind == "stop" and not self._desk.stopping:
+            self._signal = signal.SIGTERM
+            self._desk.stop("STOPPED", f"stop, asked by {request.by}")
+            self._view.say(
+                f"{request.by} asks to stop: running trials write a checkpoint. Ctrl-C stops at once"
+            )
 
     # --- closing ---------------------------------------------------------------------------
 

@@ -11,16 +11,23 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from automl.database import clock
 from automl.errors import LedgerError
 from automl.events import Event
 from automl.machine import machine_id, process_started_s
 
-SCHEMA = 1
+# What changes from one to the next is in migrations/versions; a fresh ledger has the newest at once.
+SCHEMA = 2
 # The tokens of the leases that this process renews.
 renewed: set[str] = set()
 
 meta = sa.MetaData()
-versions = sa.Table("automl_schema", meta, sa.Column("version", sa.Integer, primary_key=True))
+versions = sa.Table(
+    "automl_schema",
+    meta,
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("written_by", sa.String(40)),  # the version of this package that made these tables
+)
 searches = sa.Table(
     "automl_searches",
     meta,
@@ -58,12 +65,29 @@ leases = sa.Table(
     sa.Column("pid_started_s", sa.Double, nullable=False),
     sa.Column("beat", sa.BigInteger, nullable=False),
     sa.Column("period_s", sa.Double, nullable=False),
+    sa.Column("beaten_s", sa.Double),  # when it was renewed last, by the database's clock
+)
+requests = sa.Table(
+    "automl_requests",
+    meta,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("search_id", sa.ForeignKey("automl_searches.id"), nullable=False),
+    sa.Column("fence", sa.BigInteger, nullable=False),  # for the driver that had this lease, and no other
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("asked_s", sa.Double, nullable=False),
+    sa.Column("asked_by", sa.String(255), nullable=False),
+    sa.Column("answered_s", sa.Double),
+    sa.Index("automl_requests_search", "search_id"),
 )
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds, or last held, the lease on a search; `token` is None once it was given back."""
+    """Who holds, or last held, the lease on a search; `token` is None once it was given back.
+
+    `silent_s` is for how long it was not renewed, by the database's clock alone; None where an earlier
+    version holds it, which does not say.
+    """
 
     fence: int
     token: str | None
@@ -73,6 +97,7 @@ class Holder:
     pid_started_s: float
     beat: int
     period_s: float
+    silent_s: float | None = None
 
     @property
     def here(self) -> bool:
@@ -85,6 +110,28 @@ class Holder:
             return self.token in renewed
         started_s = process_started_s(self.pid)
         return started_s is not None and abs(started_s - self.pid_started_s) < 1.0
+
+    @property
+    def alive(self) -> bool:
+        """Whether it lives as far as can be told at once: here by its process, elsewhere by its silence."""
+        if self.here:
+            return self.alive_here
+        return self.silent_s is None or self.silent_s <= self.period_s
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asks of the driver of a search.
+
+    Args:
+        id: its place among all of the ledger.
+        kind: `stop`: end gracefully.
+        by: who asks, such as user@host.
+    """
+
+    id: int
+    kind: str
+    by: str
 
 
 def row(event: Event) -> dict[str, Any]:
@@ -125,11 +172,10 @@ def page(found: Sequence[Any]) -> list[Event]:
     ]
 
 
-def holder(db: Connection, key: int, lock: bool = False) -> Holder | None:
-    """Who holds, or last held, the lease on a search."""
-    query = sa.select(leases).where(leases.c.search_id == key)
+def holder(db: Connection, key: int, lock: bool = False, version: int = SCHEMA) -> Holder | None:
+    """Who holds, or last held, the lease on a search; `version` is the schema of the tables."""
+    columns = [column for column in leases.c if column.name not in ("search_id", "beaten_s")]
+    silent_s = clock(db) - leases.c.beaten_s if version > 1 else sa.null()
+    query = sa.select(*columns, silent_s.label("silent_s")).where(leases.c.search_id == key)
     found = db.execute(query.with_for_update() if lock else query).one_or_none()
-    if found is None:
-        return None
-    fields = {name: value for name, value in found._mapping.items() if name != "search_id"}
-    return Holder(**fields)
+    return None if found is None else Holder(**found._mapping)

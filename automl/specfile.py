@@ -16,6 +16,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from automl.errors import Fault
 from automl.overrides import SET, Override, apply
 from automl.search import Search, build, examine
+from automl.urls import password_faults
 from automl.words import Spot, dotted, settle, show
 from automl.yamltext import Place, entries, key_of, merged, parse, place_of
 
@@ -161,7 +162,7 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Loaded:
     data, applied, faults = apply(document.data, overrides)
     positions = Positions(str(path), document.root, applied, text)
     reading = examine(data)
-    found = [*document.faults, *faults, *reading.faults]
+    found = [*document.faults, *faults, *reading.faults, *password_faults(data)]
     search = None if found else build(reading, positions)
     return Loaded(search, positions.sort(found), positions, data)
 

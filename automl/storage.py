@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from automl import credentials
 from automl.errors import BrokenFolder, StorageError
 from automl.manifest import MANIFEST, flaw, listing, seal, to_disk
 from automl.urls import mask_url
@@ -280,8 +281,8 @@ def _download(place: str, scratch: Path) -> Path:
     return target
 
 
-def read(place: str) -> bytes:
-    """A file's contents, the local one's or the URL's.
+def read(place: str, start: int = 0) -> bytes:
+    """A file's contents from a byte on, the local one's or the URL's; none where it is shorter.
 
     Raises:
         FileNotFoundError, OSError, ImportError, ValueError: as fsspec has them.
@@ -289,6 +290,8 @@ def read(place: str) -> bytes:
     import fsspec
 
     with fsspec.open(place, "rb") as file:
+        if start:
+            file.seek(start)
         return bytes(file.read())
 
 
@@ -337,9 +340,9 @@ def probe(storage: str, name: str) -> str | None:
             return None
     except OSError as error:
         what = error.strerror or str(error)
-        return mask_url(what if is_remote(storage) else f"{folder}: {what}")
+        return credentials.scrubbed(what if is_remote(storage) else f"{folder}: {what}", storage)
     except Exception as error:  # each fsspec backend raises its own vendor's exceptions
-        return mask_url(f"{type(error).__name__}: {error}")
+        return credentials.scrubbed(f"{type(error).__name__}: {error}", storage)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from automl.words import show as short
 
 # A person reads no longer table.
 MOST_ROWS = 60
-_LEFT = ("name", "state", "trainer", "error", "params", "best")
+_LEFT = ("name", "state", "trainer", "error", "params", "best", "trials", "owner", "address")
 
 
 def number(value: float | None) -> str:
@@ -51,8 +52,17 @@ def valued(objectives: Iterable[Mapping[str, Any]], values: Sequence[float] | No
     return " ".join([f"{o['metric']}={number(v)}" for o, v in zip(objectives, values, strict=True)])
 
 
-def tabulate(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    """Print a table on stdout: drawn by rich in a terminal, tabs and nothing else in a pipe."""
+def tabulate(
+    header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", firm: Sequence[str] = ()
+) -> None:
+    """Print a table on stdout: drawn by rich in a terminal, tabs and nothing else in a pipe.
+
+    Args:
+        header: the columns' names.
+        rows: their cells.
+        title: above it, in a terminal.
+        firm: columns that stay whole where the terminal is narrow, as long as others can give way.
+    """
     if not sys.stdout.isatty():
         print("\n".join(map("\t".join, (header, *rows))))
         return
@@ -63,7 +73,8 @@ def tabulate(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = 
     table = Table(title=title or None, title_justify="left", box=None, header_style="bold")
     for name in header:
         left = name in _LEFT
-        table.add_column(name, justify="left" if left else "right", overflow="fold")
+        whole = name in firm
+        table.add_column(name, justify="left" if left else "right", overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)
@@ -71,7 +82,7 @@ def tabulate(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = 
 
 def searches(found: Sequence[Mapping[str, Any]]) -> None:
     """The table of `automl ls`."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for each in found:
         best = each["best"]
         shown = f"{len(best)} on the front" if isinstance(best, list) else None
@@ -79,8 +90,23 @@ def searches(found: Sequence[Mapping[str, Any]]) -> None:
         counts = each["counts"]
         states = " ".join(f"{state} {count}" for state, count in counts.items() if count) or "no trials"
         told = each["reason"] if each["state"] == "UNREADABLE" else states
-        rows.append((each["name"], each["state"], told, value, span(each["age_s"])))
-    tabulate(("name", "state", "trials", "best", "age"), rows)
+        whose = (each["owner"] or "-", each["address"] or "-")
+        rows.append((each["name"], each["state"], told, value, span(each["age_s"]), *whose))
+    header = ("name", "state", "trials", "best", "age", "owner", "address")
+    firm = ("name", "state", "best", "age")
+    if not sys.stdout.isatty() or _fits([header, *rows]):
+        tabulate(header, rows, firm=firm)
+        return
+    # Squeezed into a narrow terminal nobody could read any of it.
+    tabulate(header[:-2], [row[:-2] for row in rows], firm=firm)
+    print()
+    tabulate(("name", *header[-2:]), [(row[0], *row[-2:]) for row in rows], firm=("name", "owner"))
+
+
+def _fits(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a table is no wider than the terminal, a blank on each side of a cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return sum(widths) + 2 * len(widths) <= shutil.get_terminal_size().columns
 
 
 def search(history: History, driver_alive: bool, most: int | None = None) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from automl.errors import Fault
 from automl.words import mask_url as mask_url
@@ -22,6 +23,14 @@ TRACKING_SCHEMES = (
     "databricks-uc",
     "uc",
 )
+
+
+def without_password(url: str) -> str:
+    """The URL without its password, and without whatever else is secret in it."""
+    masked = mask_url(url).replace(":***@", "@")
+    head, mark, query = masked.partition("?")
+    kept = "&".join(each for each in re.split("[&;]", query) if not each.endswith("=***"))
+    return head + (mark + kept if kept else "")
 
 
 def ledger_fault(url: str, where: str = "ledger") -> Fault | None:
@@ -52,10 +61,45 @@ def storage_fault(url: str, where: str = "storage") -> Fault | None:
     if url.startswith("memory://"):
         what = "memory:// lives in one process, a search in several"
         return Fault(where, what, "Name a folder: runs, or an object store: s3://BUCKET/runs")
+    if _has_password(url):
+        # The ledger says where every checkpoint lies: the storage's URL is written down, whole.
+        mend = "Leave it to the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        return Fault(where, f"{mask_url(url)} has a password in it", mend)
     found = re.match(r"([a-z][a-z0-9+]+):/(?!/)(.*)", url)
     if found is None:
         return None
     return Fault(where, f"one slash after {found[1]}:", f"Write {found[1]}://...")
+
+
+_NO_PASSWORD = re.compile(r"(://[^/?#\s:@]*):@")
+# Where a URL of a search file stands, and where its password may live instead.
+PASSWORDS: Mapping[tuple[str, ...], str] = {
+    ("ledger",): "Leave it to PGPASSWORD, ~/.pgpass or AUTOML_LEDGER_PASSWORD_FILE",
+    ("tracking", "uri"): "Leave it to MLFLOW_TRACKING_USERNAME with MLFLOW_TRACKING_PASSWORD or "
+    "AUTOML_TRACKING_PASSWORD_FILE",
+}
+
+
+def password_faults(data: Mapping[str, Any]) -> list[Fault]:
+    """Passwords in the URLs of a search file: a file is copied, committed and sent along.
+
+    Args:
+        data: the file as plain data.
+    """
+    found = []
+    for path, mend in PASSWORDS.items():
+        value: Any = data
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if isinstance(value, str) and _has_password(value):
+            what = f"{mask_url(value)} has a password in it"
+            found.append(Fault(".".join(path), what, mend, spot=path))
+    return found
+
+
+def _has_password(url: str) -> bool:
+    bare = _NO_PASSWORD.sub(r"\1@", url)
+    return mask_url(bare) != bare
 
 
 def _scheme_fault(where: str, scheme: str, valid: Sequence[str]) -> Fault:

@@ -6,6 +6,7 @@ Each is frozen and checks itself when it is made; what joins several of them is 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -353,6 +354,18 @@ def time_text(seconds: float) -> str:
     return f"{int(seconds) if seconds == int(seconds) else repr(float(seconds))}s"
 
 
+def seconds_of(name: str, time: float | str) -> float:
+    """The seconds of a time such as `90s`, `30m`, `2h`, or a number of them.
+
+    Raises:
+        InputError: it is none.
+    """
+    value, faults = _seconds(time, name)
+    settle(faults)
+    assert value is not None
+    return value
+
+
 def address(target: str | Callable[..., Any]) -> str:
     """`package.module:Name` of a class or function; text is taken as it is.
 
@@ -370,7 +383,8 @@ def _address(name: str, target: Any) -> tuple[Any, list[Fault]]:
     if not isinstance(target, str):
         return _address_of_object(name, target)
     if _ADDRESS.fullmatch(target):
-        return target, []
+        fault = pythons_own(target, name)
+        return target, [fault] if fault else []
     mend = "Write package.module:Name, such as trainers.net:Net"
     return target, [Fault(name, f"{show(target)} is no address of a class or function", mend)]
 
@@ -387,7 +401,18 @@ def _address_of_object(name: str, target: Any) -> tuple[Any, list[Fault]]:
     if "." in qualname or not qualname.isidentifier():
         what = f"{qualname} is made inside something else, where no worker can import it"
         return target, [Fault(name, what, f"Move it to the top level of {module}")]
-    return f"{module}:{qualname}", []
+    address = f"{module}:{qualname}"
+    fault = pythons_own(address, name)
+    return address, [fault] if fault else []
+
+
+def pythons_own(address: str, where: str) -> Fault | None:
+    """A module of Python's standard library trains nothing, and some of them run whatever they are given."""
+    top = address.partition(":")[0].partition(".")[0]
+    if top not in sys.stdlib_module_names and top != "__main__":
+        return None
+    mend = "Name a class or function of the project's trainers/, or of an installed package"
+    return Fault(where, f"{address} is Python's own module {top}, no trainer", mend)
 
 
 def _seconds(time: Any, name: str = "time") -> tuple[float | None, list[Fault]]:

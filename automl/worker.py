@@ -87,7 +87,7 @@ class Worker:
     """
 
     def __init__(self, link: Link, said: Mapping[str, Any]) -> None:
-        self._link, self._scratch = link, Path(said["scratch"])
+        self._link, self._scratch, self._root = link, Path(said["scratch"]), said["root"]
         self._framework_name, self._ranks = said["framework"], said["ranks"]
         self._cpus, self._gpus = said["cpus"], said["gpus"]
         self._group: ranks.Group | None = None
@@ -253,7 +253,7 @@ class Worker:
         with contextlib.suppress(Exception, *causes.LEAVING):
             _ = self.framework
             for address in addresses:
-                project.resolve_address(address)
+                project.resolve_address(address, self._root)
 
     def _device(self) -> str:
         return f"cuda:{os.environ.get('CUDA_VISIBLE_DEVICES', '')}" if self._gpus else "cpu"
@@ -271,7 +271,7 @@ class Worker:
                 vendor = self.framework
                 if trainer.get(part):
                     found[part] = project.signature(
-                        project.resolve_address(trainer[part]), trainer["framework"]
+                        project.resolve_address(trainer[part], self._root), trainer["framework"]
                     )
                 found["fit"] = vendor.fit_signature()
             except (Exception, *causes.LEAVING) as error:

@@ -22,7 +22,11 @@ from automl.words import Spot, dotted, show
 
 Place = tuple[int, int]  # line and column, from 1
 _TAG = "tag:yaml.org,2002:"
+_BRACKETS = re.compile(r"[][{}]")
 MOST_VALUES = 100_000
+MOST_CHARACTERS = 2_000_000
+# Beyond this the parser takes a time that grows with the square of the depth, before it gives up.
+MOST_BRACKETS = 1_000
 WIDTH = 110
 _BARE = re.compile(r"[A-Za-z_][\w.+-]*(?::/*[\w.+-]+)*(?:/[\w.+-]+)*", re.ASCII)
 # What YAML 1.1 or 1.2 may take for something else than text.
@@ -48,6 +52,9 @@ class Document:
 def parse(text: str) -> Document:
     """All of a YAML text, and all its faults: a syntax error is one, each duplicate key is one."""
     document = Document()
+    if fault := _out_of_bounds(text):
+        document.faults.append(fault)
+        return document
     try:
         _read(text, document)
     except MarkedYAMLError as error:
@@ -61,6 +68,18 @@ def parse(text: str) -> Document:
         what = " ".join(str(error).split())
         document.faults.append(_fault((), f"not YAML: {show(what)}", "Write UTF-8 text", (1, 1)))
     return document
+
+
+def _out_of_bounds(text: str) -> Fault | None:
+    """What would take the parser very long, seen without parsing."""
+    if len(text) > MOST_CHARACTERS:
+        return _fault((), f"{len(text)} characters, more than {MOST_CHARACTERS}", "Write less", (1, 1))
+    depth = 0
+    for found in _BRACKETS.finditer(text):
+        depth += 1 if found[0] in "[{" else -1
+        if depth > MOST_BRACKETS:
+            return _fault((), "nested too deeply", "Write it flatter", (1, 1))
+    return None
 
 
 def _read(text: str, document: Document) -> None:

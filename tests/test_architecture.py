@@ -18,7 +18,19 @@ PACKAGE = ROOT / "automl"
 # Imports go down, or stay on their floor. A new room chooses its floor here.
 FLOORS: list[tuple[str, ...]] = [
     ("errors",),
-    ("words", "urls", "root", "interrupts", "yamltext", "values", "space", "events", "causes", "heap"),
+    (
+        "words",
+        "urls",
+        "root",
+        "interrupts",
+        "yamltext",
+        "values",
+        "space",
+        "events",
+        "causes",
+        "heap",
+        "credentials",
+    ),
     (
         "policies",
         "plain",
@@ -36,6 +48,7 @@ FLOORS: list[tuple[str, ...]] = [
         "sources",
         "begin",
         "machine",
+        "exposure",
         "retries",
         "goals",
         "scratch",
@@ -51,6 +64,7 @@ FLOORS: list[tuple[str, ...]] = [
         "arrays",
         "shelf",
         "salvage",
+        "bundle",
     ),
     (
         "specfile",
@@ -71,6 +85,10 @@ FLOORS: list[tuple[str, ...]] = [
     (
         "ledger",
         "lease",
+        "migrations",
+        "migrations.versions",
+        "migrations.versions.v1_first",
+        "migrations.versions.v2_requests",
         "samplers",
         "startup",
         "points",
@@ -92,6 +110,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engines.local",
         "engines.ray_tune",
         "engines.ray_actors",
+        "engines.ray_jobs",
         "engines.ray_probe",
         "frameworks",
         "frameworks.lightning",
@@ -119,14 +138,29 @@ FLOORS: list[tuple[str, ...]] = [
     ),
     # The programs of the child processes, which pick their adapter by name.
     ("worker", "follower", "preloaded", "trackers.__main__", "trackers.audit", "export.__main__"),
-    ("sweep", "thinker", "tasks", "desk", "plan", "warmup", "winner", "run", "deep", "lookup", "fsck"),
+    (
+        "sweep",
+        "thinker",
+        "tasks",
+        "desk",
+        "plan",
+        "warmup",
+        "winner",
+        "run",
+        "deep",
+        "lookup",
+        "fsck",
+        "submission",
+        "stop",
+        "follow",
+    ),
     ("door", "board", "console", "doctor", "cli", "__main__", ""),
 ]
 
 # Which files are one adapter. Two adapters never import each other, bases and these aside.
 ADAPTERS: dict[str, tuple[str, ...]] = {
     "local": ("engines.local",),
-    "ray": ("engines.ray_tune", "engines.ray_actors", "engines.ray_probe"),
+    "ray": ("engines.ray_tune", "engines.ray_actors", "engines.ray_jobs", "engines.ray_probe"),
     "lightning": (
         "frameworks.lightning",
         "frameworks.lightning_fit",
@@ -150,7 +184,7 @@ ADAPTERS: dict[str, tuple[str, ...]] = {
 SHARED = ("trackers.picture", "trackers.flavors", "frameworks.torch_memory")
 
 DOORS: dict[str, tuple[str, ...]] = {
-    "ray": ("engines.ray_tune", "engines.ray_actors", "engines.ray_probe"),
+    "ray": ("engines.ray_tune", "engines.ray_actors", "engines.ray_jobs", "engines.ray_probe"),
     "optuna": ("brain", "thought", "points", "samplers", "thinning", "trackers.optuna_rdb"),
     "mlflow": ("trackers.*",),
     "torch": ("frameworks.*", "export.*"),
@@ -158,7 +192,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     "tensorflow": ("frameworks.*", "export.*"),
     "keras": ("frameworks.*", "export.*"),
     "skops": ("frameworks.*", "export.*"),
-    "sqlalchemy": ("ledger", "lease", "schema", "database"),
+    "sqlalchemy": ("ledger", "lease", "schema", "database", "migrations", "migrations.versions.*"),
+    "alembic": ("migrations", "migrations.versions.*"),
     "ruamel": ("yamltext", "specfile"),
     "fsspec": ("storage",),
     "pyarrow": ("arrays",),
@@ -175,6 +210,7 @@ HEAVY = (
     "mlflow",
     "optuna",
     "sqlalchemy",
+    "alembic",
     "pandas",
 )
 

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 from automl.ledger import Ledger
@@ -312,11 +313,33 @@ tracking: false
 
 def test_ls_lists_the_searches_of_the_project(ended: Path) -> None:
     header, *rows = automl("ls", cwd=ended / "search_spaces").stdout.splitlines()
-    assert header.split("\t") == ["name", "state", "trials", "best", "age"]
+    assert header.split("\t") == ["name", "state", "trials", "best", "age", "owner", "address"]
     assert rows[0].split("\t")[:3] == ["quadratic", "ENDED", "COMPLETE 10"]
     listed = strict(automl("ls", "--json", cwd=ended).stdout)["searches"]
     assert [each["name"] for each in listed] == ["quadratic", "prunes", "returns-nan"]
     assert listed[0].keys() >= {"state", "counts", "best", "created", "age_s"}
+
+
+NARROW = """
+from automl import tables
+one = {"reason": "", "objectives": [{"metric": "val_accuracy"}], "age_s": 9000.0}
+counts = {"RUNNING": 4, "COMPLETE": 112, "PRUNED": 1337, "FAILED": 1}
+best = {"values": [0.983423]}
+whose = {"owner": "ann@training-box", "address": "https://ray.example.org:8265"}
+state = {"name": "resnet-digits-1", "state": "RUNNING", "counts": counts, "best": best}
+tables.searches([{**one, **state, **whose}])
+"""
+
+
+def test_in_a_narrow_terminal_ls_breaks_no_number_and_no_name() -> None:
+    for wide, tables in ((80, 2), (200, 1)):
+        env = {**os.environ, "COLUMNS": str(wide), "TERM": "xterm"}
+        child = pexpect.spawn(sys.executable, ["-c", NARROW], env=env, encoding="utf-8")
+        shown = re.sub(r"\x1b\[[\d;]*m", "", child.read())
+        assert max(map(len, shown.splitlines())) <= wide
+        assert shown.count("resnet-digits-1") == tables
+        for whole in ("0.983423", "2h 30m", "ann@training-box", "ray.example.org:8265"):
+            assert whole in shown
 
 
 def test_show_json_has_the_documented_shape(ended: Path) -> None:

@@ -22,7 +22,7 @@ from automl.policies import PRUNER_ARGUMENTS, SAMPLER_ARGUMENTS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "infra/README.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "infra/README.md", "SECURITY.md")
 VERBS: dict[str, TyperCommand] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 

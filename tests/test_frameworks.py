@@ -346,7 +346,8 @@ def judged(model):
 for folder in map(Path, sys.argv[2:]):
     meta = json.loads((folder / "meta.json").read_text())
     vendor = framework(sys.argv[1])
-    print("LOSS", judged(vendor.load(project.resolve_address(meta["model"]), meta["arguments"], folder)))
+    model = project.resolve_address(meta["model"], sys.path[0])
+    print("LOSS", judged(vendor.load(model, meta["arguments"], folder)))
 """
 
 

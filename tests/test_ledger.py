@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from automl.errors import LeaseHeld, LeaseLost, LedgerError, NoSuchSearch
 from automl.events import Event
 from automl.ledger import PAGE, Lease, Ledger, probe
 from automl.machine import machine_id, process_started_s
+from automl.schema import SCHEMA
 
 HARD = {
     "nan": math.nan,
@@ -396,9 +398,12 @@ def test_a_process_is_known_by_its_start() -> None:
 
 def test_a_newer_schema_is_refused_with_both_versions(url: str, ledger: Ledger, open_ledger: Open) -> None:
     with ledger._engine.begin() as db:
-        db.execute(sa.text("UPDATE automl_schema SET version = 99"))
-    with pytest.raises(LedgerError, match=r"schema 99, this automl knows up to 1\. Install a newer"):
-        open_ledger()
+        db.execute(sa.text("UPDATE automl_schema SET version = 99, written_by = '7.1'"))
+    ours = metadata.version("automl")
+    said = rf"schema 99, made by automl 7\.1; this automl \({ours}\) knows up to {SCHEMA}\. "
+    for create in (True, False):
+        with pytest.raises(LedgerError, match=said + r"Install automl 7\.1 or later, or name another ledger"):
+            open_ledger(create=create)
 
 
 def test_a_reader_makes_no_tables(url: str, open_ledger: Open) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from automl import project
+from automl import project, specfile
 from automl.errors import Fault, InputError
 from automl.search import Budget, Objective, Search, Trainer
 from automl.space import Choice, Float, Int
@@ -97,8 +98,12 @@ def test_relative_paths_start_at_the_root(url: str, resolved: str) -> None:
 # --- addresses -------------------------------------------------------------------------------
 
 
+def resolve(address: str) -> Any:
+    return project.resolve_address(address, sys.path[0])
+
+
 def test_an_address_is_the_object(root: Path) -> None:
-    assert project.resolve_address("demo_trainers.net:ResNet").__name__ == "ResNet"
+    assert resolve("demo_trainers.net:ResNet").__name__ == "ResNet"
 
 
 @pytest.mark.parametrize(
@@ -121,15 +126,58 @@ def test_an_address_is_the_object(root: Path) -> None:
 )
 def test_an_address_that_leads_nowhere_says_why(root: Path, address: str, said: str) -> None:
     with pytest.raises(InputError) as caught:
-        project.resolve_address(address)
+        resolve(address)
     assert said in str(caught.value)
+
+
+def test_an_address_names_nothing_outside_of_the_project_and_of_installed_packages(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "alien.py").write_text(f"open({str(outside / 'ran')!r}, 'w')\ndef train(trial): pass\n")
+    (outside / "aliens").mkdir()
+    (outside / "aliens/net.py").write_text("def train(trial): pass\n")
+    monkeypatch.syspath_prepend(str(outside))  # as PYTHONPATH or the current directory would
+    for address in ("alien:train", "aliens.net:train"):
+        with pytest.raises(InputError, match=r"outside of the project.*Move it into the project, or install"):
+            project.resolve_address(address, root)
+    assert not (outside / "ran").exists(), "it was not imported"
+    assert callable(project.resolve_address("sklearn.linear_model:LogisticRegression", root))
+
+
+@pytest.mark.parametrize(
+    "address", ["os:system", "builtins:eval", "subprocess:run", "os.path:join", "__main__:x", "posix:system"]
+)
+def test_pythons_own_functions_are_no_trainers(root: Path, address: str) -> None:
+    (root / "search_spaces").mkdir()
+    file = root / "search_spaces/a.yaml"
+    file.write_text(
+        "name: a\nobjective: {metric: loss, direction: minimize}\nspace: {model.x: {int: [1, 2]}}\n"
+        f"budget: {{trials: 1}}\ntrainer: {{framework: function, model: '{address}'}}\n"
+    )
+    [fault] = specfile.read(file).faults
+    assert (fault.line, fault.column) == (5, 39)
+    assert "is Python's own module" in fault.what and "trainers/" in fault.mend
+    with pytest.raises(InputError, match="Python's own"):
+        project.resolve_address(address, root)
+
+
+@pytest.mark.parametrize("address", ["../net:Net", "/etc/passwd:x", "..net:Net", "trainers/a.py:A", "a.b"])
+def test_an_address_is_no_path(address: str) -> None:
+    with pytest.raises(InputError, match="is no address of a class or function"):
+        Trainer("function", address)
+
+
+def test_a_function_of_pythons_own_given_as_an_object_is_refused_too() -> None:
+    with pytest.raises(InputError, match="Python's own"):
+        Trainer("function", os.system)
 
 
 # --- signatures ------------------------------------------------------------------------------
 
 
 def sign(address: str, framework: str = "lightning") -> dict[str, Any]:
-    return project.signature(project.resolve_address(address), framework)
+    return project.signature(resolve(address), framework)
 
 
 def test_a_class_takes_what_its_init_takes(root: Path) -> None:

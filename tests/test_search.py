@@ -154,10 +154,15 @@ def test_no_password_is_ever_written() -> None:
     search = make(
         ledger="postgresql+psycopg://me:s3cr3t@db/x",
         tracking=Tracking("http://me:s3cr3t@mlflow:5000"),
-        storage="s3://key:s3cr3t@bucket/runs",
     )
     assert "s3cr3t" not in search.to_yaml() + json.dumps(search.to_plain()) + search.text
     assert search.to_plain()["ledger"] == "postgresql+psycopg://me:***@db/x"
+
+
+def test_a_storage_with_a_password_is_refused_for_the_ledger_says_where_weights_lie() -> None:
+    with pytest.raises(InputError, match=r"storage: s3://key:\*\*\*@bucket/runs has a password in it"):
+        make(storage="s3://key:s3cr3t@bucket/runs")
+    make(storage="s3://key:***@bucket/runs")  # as a ledger of before may have it
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ ADDED = [
     ("storage: memory://runs", "1:10 storage: memory:// lives in one process, a search in several"),
     ("ledger: sqlite://a.db", "1:9 ledger: sqlite://a.db needs three slashes"),
     ("ledger: sqlite:///", "1:9 ledger: sqlite:/// keeps nothing once the process ends"),
-    ("ledger: 'mysql://u:secret@h/d'", "1:9 ledger: mysql:// is none that can be used here"),
+    ("ledger: 'mysql://u@h/d'", "1:9 ledger: mysql:// is none that can be used here"),
     ("ledger: 'u:secret@h/d'", "1:9 ledger: not a database URL"),
     ("tracking: true", "1:11 tracking: True is not a mapping"),
     (
@@ -397,6 +397,25 @@ def test_what_is_nested_too_deeply_is_a_fault(tmp_path: Path) -> None:
     assert found(tmp_path, "[" * 5000 + "]" * 5000) == ["1:1 file: nested too deeply"]
 
 
+@pytest.mark.parametrize("text", ["[" * 500_000, "{a: " * 100_000, "x" * 2_000_001])
+def test_what_would_take_the_parser_hours_is_refused_at_once(tmp_path: Path, text: str) -> None:
+    [fault] = found(tmp_path, text)  # without the bound this test does not end
+    assert "nested too deeply" in fault or "characters, more than" in fault
+
+
+@pytest.mark.parametrize("tag", ["!!python/object/apply:os.system [touch ran]", "!!python/name:os.system ''"])
+def test_a_tag_that_would_run_something_is_a_fault_and_runs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tag: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    [fault] = found(tmp_path, f"{HEAD}space: {{model.x: {tag}}}\n")
+    assert "the tag !!python/" in fault and "means nothing here" in fault
+    for override in (f"space.model.x={tag}", f"storage={tag}"):
+        faults = specfile.read(write(tmp_path, HEAD + SPACE), [override]).faults
+        assert any("means nothing here" in str(each) for each in faults)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_few_lines_that_unfold_to_millions_are_refused(tmp_path: Path) -> None:
     lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
@@ -537,5 +556,5 @@ def test_a_password_in_a_fault_is_masked_wherever_it_stands(tmp_path: Path) -> N
         + SPACE
     )
     faults = specfile.read(write(tmp_path, text), [f"seed={url}", url]).faults
-    assert len(faults) == 6
+    assert len(faults) == 7
     assert "s3cr3t" not in str([str(fault) for fault in faults])

@@ -168,6 +168,8 @@ class Engine(ABC):
     """Runs attempts somewhere and yields their messages."""
 
     name: str
+    # Of the cluster that trials run on; None for this machine.
+    address: str | None = None
 
     @abstractmethod
     def start(self) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from ray.tune.execution import tune_controller
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from automl import credentials
 from automl.engines.base import Answer, Desk, Message, Task
 from automl.host import Host
 from automl.nursery import Elsewhere
@@ -320,11 +323,12 @@ class Attempt(tune.Trainable):
             super()._setup_logdir()
 
     def setup(self, config: dict[str, Any]) -> None:
+        credentials.forget()  # whatever the node was started with
         self._host: Host | None = None
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        task = Task(**json.loads(new_config["task"]))
+        task = _here(Task(**json.loads(new_config["task"])))
         self._control_key = new_config["control"]
         self._place = {"node_id": ray.get_runtime_context().get_node_id()}
         if new_config.get("avoid"):
@@ -381,6 +385,11 @@ class Attempt(tune.Trainable):
         if self._host is not None:
             self._host.close()
             self._host = None
+
+
+def _here(task: Task) -> Task:
+    """A submitted project lies where Ray unpacked it: on each node in the current directory of its actors."""
+    return task if Path(task.root).is_dir() else replace(task, root=os.getcwd())
 
 
 def _name(task: Task) -> str:

@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-from automl import scratch
+from automl import credentials, scratch
 from automl.engines.base import Capacity, Desk, Engine, Warm
 from automl.errors import AutoMLError, Fault, InputError
 
@@ -42,12 +42,24 @@ class RayTune(Engine):
     Args:
         root: the project's folder.
         address: a running cluster's; None takes RAY_ADDRESS, else starts a local Ray.
+        insecure: join a cluster although there is no token for it.
+
+    Raises:
+        InputError: a cluster is meant, and there is no token for it, or one that others can read.
     """
 
     name = "ray"
 
-    def __init__(self, root: str, address: str | None = None) -> None:
+    def __init__(self, root: str, address: str | None = None, insecure: bool = False) -> None:
         self._root, self._address = root, address or os.environ.get("RAY_ADDRESS")
+        fault = (
+            credentials.token_file_fault()
+            if self._local
+            else credentials.token_fault(str(self._address), insecure)
+        )
+        if fault:
+            raise InputError(fault)
+        self.address = None if self._local else self._address
         self._key = f"automl/{secrets.token_hex(8)}"
         self._mine = False
         self._nursery = ""
@@ -76,6 +88,8 @@ class RayTune(Engine):
             else:
                 _knock(str(self._address))
                 ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR)
+        except ray.exceptions.AuthenticationError as error:
+            raise InputError(_locked(self._address)) from error
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             first = str(error).strip().splitlines()[0]
             raise InputError(_unreachable(self._address, first)) from error
@@ -187,13 +201,13 @@ def _slots(node: Mapping[str, float], cpus: float, gpus: float) -> int:
 
 
 def _own_token() -> None:
-    """A token of this run alone, in the environment.
+    """A token of this run alone, in the environment, where the user names none.
 
     Ray would write one into the home folder, readable for everybody, and its ports do not all keep to
     loopback. Where Ray was imported before, it has made up its mind already.
     """
-    named = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-    if "ray" not in sys.modules and not any(os.environ.get(name) for name in named):
+    mode = (os.environ.get("RAY_AUTH_MODE") or "token").lower()
+    if "ray" not in sys.modules and mode == "token" and not credentials.token_is_named():
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
@@ -201,13 +215,14 @@ def _own_token() -> None:
 def _start_local() -> None:
     import ray
 
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=200 * 1024 * 1024,
-    )
+    with credentials.hidden():
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=200 * 1024 * 1024,
+        )
 
 
 def _knock(address: str) -> None:
@@ -222,6 +237,12 @@ def _unreachable(address: str | None, why: str) -> Fault:
         return Fault("engine", f"a local Ray could not be started: {why}", "Try --engine local")
     mend = "Check the address, or leave --address and RAY_ADDRESS away to start a local Ray"
     return Fault("address", f"no Ray cluster answers at {address}: {why}", mend)
+
+
+def _locked(address: str | None) -> Fault:
+    what = f"the Ray cluster at {address} wants a token, and there is none here, or another"
+    mend = "Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to a copy of the cluster's ~/.ray/auth_token"
+    return Fault("address", what, mend)
 
 
 def health(address: str | None = None) -> str:

@@ -18,12 +18,13 @@ from typing import Any
 
 import psutil
 
-from automl import machine
+from automl import credentials, machine
 from automl.errors import WorkerError
 from automl.scratch import folder
 from automl.trackers.base import spawn
 
-SECRET_PREFIXES = ("MLFLOW_TRACKING_", "MLFLOW_REGISTRY_", "MLFLOW_S3_", "DATABRICKS_", "AUTOML_")
+# The publisher needs none of the house's own words, nor a store for artifacts.
+_NEEDLESS = ("MLFLOW_S3_", "AUTOML_")
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def publish(order: Order, timeout_s: float = 300.0) -> Package:
 
 def publisher_environment(framework: str, scratch: str) -> dict[str, str]:
     """This environment without the house's credentials, on the CPU, with pickles refused."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(SECRET_PREFIXES)}
+    kept = {name: each for name, each in credentials.harmless().items() if not name.startswith(_NEEDLESS)}
     mlflow = {
         # Should anything in MLflow ask for a database after all, it makes one where it does no harm.
         "MLFLOW_TRACKING_URI": f"sqlite:///{Path(scratch) / 'mlflow.db'}",

@@ -166,8 +166,8 @@ def train(vendor: Framework, handle: Handle, ready: Callable[[], None] = lambda:
         Its outcome: `complete`, `pruned` or `stopped`.
     """
     task = handle.task
-    model = project.resolve_address(task.model)
-    data = project.resolve_address(task.data) if task.data else None
+    model = project.resolve_address(task.model, task.root)
+    data = project.resolve_address(task.data, task.root) if task.data else None
     vendor.seed(task.seed)
     ready()
     try:

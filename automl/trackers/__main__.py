@@ -19,9 +19,8 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
-from urllib.parse import unquote, urlsplit
 
-from automl import scratch
+from automl import credentials, scratch
 from automl.events import Event
 from automl.trackers.base import SUPERSEDED, Message, Plan, Superseded, Tracker
 from automl.urls import mask_url
@@ -168,29 +167,9 @@ class Pursuit:
 def readable(error: BaseException, plan: Plan) -> str:
     """One line about an exception, without the passwords of the URLs that are in use."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    said = mask_url(lines[0])
-    for secret in _secrets(plan):
-        said = said.replace(secret, "***")
+    said = credentials.scrubbed(lines[0], plan.uri, plan.ledger)
     where = mask_url(plan.uri or plan.ledger)
     return f"{where}: {said}" if where not in said else said
-
-
-def _secrets(plan: Plan) -> Iterator[str]:
-    for url in (plan.uri, plan.ledger, os.environ.get("AUTOML_OPTUNA_STORAGE")):
-        password = _password(url or "")
-        if password:
-            yield password
-            yield unquote(password)
-    for name in ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
-        if os.environ.get(name):
-            yield os.environ[name]
-
-
-def _password(url: str) -> str | None:
-    try:
-        return urlsplit(url).password
-    except ValueError:
-        return None
 
 
 @contextlib.contextmanager

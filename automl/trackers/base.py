@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from automl import machine
+from automl import credentials, machine
+from automl.errors import InputError
 from automl.events import Event
 
 Message = dict[str, Any]
@@ -107,7 +108,8 @@ class Follower:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._messages: list[Message] = []
-        self._cursor, self._end, self._error = 0, -1, None
+        self._cursor, self._end = 0, -1
+        self._error: str | None = None
         self._closing = threading.Event()
         self._finishing = False
         self._caught_up = False
@@ -192,7 +194,12 @@ class Follower:
         with self._lock:
             if self._closing.is_set():
                 return -1
-            process = self._process = spawn("automl.trackers", tracker_environment())
+            try:
+                environment = tracker_environment()
+            except InputError as error:
+                self._error = str(error)
+                return -1
+            process = self._process = spawn("automl.trackers", environment)
         self._share(process)
         assert process.stdin is not None and process.stdout is not None
         with process, contextlib.suppress(BrokenPipeError):
@@ -253,7 +260,12 @@ def tracker_environment() -> dict[str, str]:
 
     MLflow's own retries are off: they repeat a POST whose answer was lost, which makes a run twice.
     The tracker's own retries first look at what is there.
+
+    Raises:
+        InputError: the file with the tracking server's password is not there, or others can read it.
     """
+    password = credentials.password_in(credentials.TRACKING_FILE)
+    login = {"MLFLOW_TRACKING_PASSWORD": password} if password else {}
     quiet = {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_LOGGING_LEVEL": "ERROR",
@@ -261,4 +273,4 @@ def tracker_environment() -> dict[str, str]:
         "GIT_PYTHON_REFRESH": "quiet",
     }
     timeout = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
-    return {**timeout, **os.environ, **quiet}
+    return {**timeout, **login, **os.environ, **quiet}

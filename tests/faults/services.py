@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -156,6 +157,9 @@ class Cluster:
     """A Ray cluster of two nodes in processes of its own; the second node can be killed and comes back."""
 
     def __init__(self) -> None:
+        # Drivers inherit it, and join with it.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "RAY_USAGE_STATS_ENABLED": "0"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.cluster"],

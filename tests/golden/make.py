@@ -49,7 +49,9 @@ def main(name: str) -> None:
 
 def _search(root: Path, name: str) -> None:
     command = [sys.executable, "-m", "automl", "search", f"search_spaces/{name}.yaml", "--engine", "local"]
-    driver = subprocess.Popen(command, cwd=root, env=os.environ | {"AUTOML_LEDGER": ""})
+    driver = subprocess.Popen(
+        command, cwd=root, env=os.environ | {"AUTOML_LEDGER": "", "AUTOML_OWNER": "ann@host-a"}
+    )
     if name in CUT:
         number, reports = CUT[name]
         while _reports(root) < reports and driver.poll() is None:

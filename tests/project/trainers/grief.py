@@ -152,6 +152,14 @@ HOW: dict[str, Exception] = {
 }
 
 
+def waits(trial: Any, file: str, x: float = 0.0, at_most_s: float = 60.0) -> None:
+    """Until there is a file of that name."""
+    until_s = time.monotonic() + at_most_s
+    while not Path(file).exists() and time.monotonic() < until_s:
+        time.sleep(0.05)
+    trial.report({"loss": x**2})
+
+
 def hogs(trial: Any, bytes_: int, x: float = 0.0, micro_batches: int = 1) -> None:
     """Takes so much memory, or next to none in parts, and holds it for a while."""
     held = bytearray(bytes_ if micro_batches == 1 else 1)
