@@ -362,7 +362,7 @@ def _later_faults(search: Search, deep: bool) -> list[Fault]:
     planned = plan(search)
     with contextlib.closing(Host(str(planned.root), search.resources.cpus)) as host:
         faults, signatures = inspect(planned, host)
-        with _machine(planned.root) as machine:
+        with _machine(planned.root, bool(search.resources.kind)) as machine:
             faults += environment_faults(planned, machine)
         if deep and not faults:
             from automl.deep import deep_faults
@@ -372,14 +372,21 @@ def _later_faults(search: Search, deep: bool) -> list[Fault]:
 
 
 @contextlib.contextmanager
-def _machine(root: Path) -> Iterator[Engine | None]:
-    """This machine; or the cluster that RAY_ADDRESS names, None where it does not answer now."""
+def _machine(root: Path, of_a_kind: bool) -> Iterator[Engine | None]:
+    """This machine; or the cluster that RAY_ADDRESS names, None where it does not answer now.
+
+    And None where a search wants nodes of a kind that only a cluster can have, and none is named.
+    """
     import os
 
     from automl.errors import InputError
     from automl.plan import engine_for
 
-    engine = engine_for("ray" if os.environ.get("RAY_ADDRESS", "local") != "local" else "local", root)
+    joined = os.environ.get("RAY_ADDRESS", "local") != "local"
+    if of_a_kind and not joined:
+        yield None
+        return
+    engine = engine_for("ray" if joined else "local", root)
     with contextlib.closing(engine):
         try:
             engine.start()

@@ -145,6 +145,9 @@ def _sharing_faults(place: str, engine: Engine) -> list[Fault]:
 
 def _resource_faults(search: Search, engine: Engine) -> list[Fault]:
     wants = search.resources
+    if wants.kind and (lacking := engine.narrow(wants.kind)):
+        mend = "Ask for what is there, or join a cluster that has it"
+        return [Fault(f"resources.{key}", what, mend) for key, what in lacking.items()]
     gpus = packing.extremes(wants.gpus, has_gpus(engine))[1]
     gives = engine.capacity(wants.cpus, gpus)
     faults = []
