@@ -356,22 +356,44 @@ def stop(
 
 def _later_faults(search: Search, deep: bool) -> list[Fault]:
     """What only the trainers themselves and the surroundings can tell."""
-    import os
-
-    from automl.engines.local import Local
     from automl.host import Host
     from automl.plan import environment_faults, inspect, plan
 
     planned = plan(search)
-    machine = None if os.environ.get("RAY_ADDRESS") else Local(str(planned.root))
     with contextlib.closing(Host(str(planned.root), search.resources.cpus)) as host:
         faults, signatures = inspect(planned, host)
-        faults += environment_faults(planned, machine)
+        with _machine(planned.root, bool(search.resources.kind)) as machine:
+            faults += environment_faults(planned, machine)
         if deep and not faults:
             from automl.deep import deep_faults
 
             faults += deep_faults(planned, host, signatures)
     return faults
+
+
+@contextlib.contextmanager
+def _machine(root: Path, of_a_kind: bool) -> Iterator[Engine | None]:
+    """This machine; or the cluster that RAY_ADDRESS names, None where it does not answer now.
+
+    And None where a search wants nodes of a kind that only a cluster can have, and none is named.
+    """
+    import os
+
+    from automl.errors import InputError
+    from automl.plan import engine_for
+
+    joined = os.environ.get("RAY_ADDRESS", "local") != "local"
+    if of_a_kind and not joined:
+        yield None
+        return
+    engine = engine_for("ray" if joined else "local", root)
+    with contextlib.closing(engine):
+        try:
+            engine.start()
+            answers = True
+        except InputError:  # a search may be written before its cluster is there; `automl doctor` tells
+            answers = False
+        yield engine if answers else None
 
 
 @contextlib.contextmanager

@@ -367,7 +367,7 @@ def _read_policy(reading: Reading, kind: str, value: Any) -> Policy | None:
 
 
 def _read_resources(reading: Reading, value: Any) -> None:
-    words = ("cpus", "gpus", "parallel", "ranks", "share")
+    words = ("cpus", "gpus", "parallel", "ranks", "share", "accelerator", "custom", "labels")
     reading.parts["resources"] = reading.record(("resources",), Resources, value, words)
 
 

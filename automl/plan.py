@@ -101,14 +101,12 @@ def environment_faults(planned: Plan, engine: Engine | None = None) -> list[Faul
     from automl.ledger import probe as probe_ledger
 
     search = planned.search
-    faults = credentials.file_faults()
+    unread = credentials.file_faults()
+    faults = list(unread)
     if wrong := storage.probe(planned.storage, search.name):
-        faults.append(
-            Fault(
-                "storage", f"{mask_url(planned.storage)} cannot be written: {wrong}", "Name a folder of yours"
-            )
-        )
-    if not faults and (wrong := probe_ledger(planned.ledger)):
+        what = f"{mask_url(planned.storage)} cannot be written: {wrong}"
+        faults.append(Fault("storage", what, _storage_mend(planned.storage)))
+    if not unread and (wrong := probe_ledger(planned.ledger)):
         mend = "Check that the server runs and the URL is right, or leave it to sqlite:///automl.db"
         faults.append(Fault("ledger", f"{mask_url(planned.ledger)} cannot be used: {wrong}", mend))
     if planned.tracking_uri and (wrong := probe_tracking(planned.tracking_uri)):
@@ -119,11 +117,37 @@ def environment_faults(planned: Plan, engine: Engine | None = None) -> list[Faul
         )
     if engine is not None:
         faults += _resource_faults(search, engine)
+        if not any(fault.where == "storage" for fault in faults):
+            faults += _sharing_faults(planned.storage, engine)
     return faults
+
+
+def _storage_mend(place: str) -> str:
+    if place.startswith("s3://"):
+        return "It needs pip install 'automl[s3]', and AWS_ENDPOINT_URL and credentials in the environment"
+    return (
+        "See that it is there and this user may write"
+        if storage.is_remote(place)
+        else "Name a folder of yours"
+    )
+
+
+def _sharing_faults(place: str, engine: Engine) -> list[Fault]:
+    """A path is another disk on every machine, unless all of them mount the same."""
+    mend = "Name a folder that all nodes share, or a URL such as s3://bucket/runs"
+    if storage.is_remote(place):
+        mend = "Give every node the address and the credentials of it, in the environment of its Ray"
+    blind = engine.blind(place)
+    return [
+        Fault("storage", f"{mask_url(place)}: node {node} {wrong}", mend) for node, wrong in blind.items()
+    ]
 
 
 def _resource_faults(search: Search, engine: Engine) -> list[Fault]:
     wants = search.resources
+    if wants.kind and (lacking := engine.narrow(wants.kind)):
+        mend = "Ask for what is there, or join a cluster that has it"
+        return [Fault(f"resources.{key}", what, mend) for key, what in lacking.items()]
     gpus = packing.extremes(wants.gpus, has_gpus(engine))[1]
     gives = engine.capacity(wants.cpus, gpus)
     faults = []

@@ -365,7 +365,49 @@ def passing(storage: str) -> Iterator[str]:
                 each.rmdir()
 
 
+@contextlib.contextmanager
+def letter(storage: str, name: str) -> Iterator[str]:
+    """A file that whoever shares this storage can read, and answer by one beside it."""
+    place = join(storage if is_remote(storage) else local_path(storage), name, "letter")
+    if not is_remote(storage):
+        Path(place).parent.mkdir(parents=True)
+    _write(place, uuid.uuid4().hex.encode())
+    yield place
+
+
+def answer(letter: str, who: str) -> str | None:
+    """Read a letter and write beside it what it says; None, or what is wrong."""
+    try:
+        _write(f"{letter}-{who}", read(letter))
+    except Exception as error:  # each fsspec backend raises its own vendor's exceptions
+        return _reason(error)
+    return None
+
+
+def unanswered(letter: str, who: str) -> str | None:
+    """What is wrong with an answer; None where it says what the letter says."""
+    try:
+        same = read(f"{letter}-{who}") == read(letter)
+    except Exception as error:  # each fsspec backend raises its own vendor's exceptions
+        return _reason(error)
+    return None if same else "it is not what was written"
+
+
+def _write(place: str, content: bytes) -> None:
+    if is_remote(place):
+        _filesystem(place).pipe_file(place, content)
+    else:
+        Path(place).write_bytes(content)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return mask_url(error.strerror)
+    return mask_url(f"{type(error).__name__}: {error}")
+
+
 def _filesystem(url: str):  # type: ignore[no-untyped-def]  # fsspec has no types
     import fsspec
 
-    return fsspec.core.url_to_fs(url)[0]
+    # A listing that is kept would be of before another process wrote or removed something.
+    return fsspec.core.url_to_fs(url, use_listings_cache=False)[0]

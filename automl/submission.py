@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from automl import bundle, lookup, machine, storage
+from automl import bundle, credentials, lookup, machine, storage
 from automl.errors import ChangedSearch, Fault, InputError, LeaseHeld, NoLedger, NoSuchSearch
 from automl.host import Host
 from automl.plan import Plan, inspect, plan
@@ -103,6 +103,8 @@ def submit(search: Search, wish: Wish) -> Submission:
         ChangedSearch: the ledger has this name with another objective, trainer or space.
         LeaseHeld: a driver of it runs, with other files or elsewhere.
     """
+    if fault := credentials.token_fault(wish.address):
+        raise InputError(fault)
     planned = plan(search, wish.ledger)
     names = bundle.files(planned.root)
     found = [*cluster_faults(planned), *_trainer_faults(planned), *bundle.faults(planned.root, names)]

@@ -229,6 +229,27 @@ class Timeout:
 
 
 @dataclass(frozen=True)
+class Kind:
+    """Which nodes a trial can run on, CPUs and GPUs aside.
+
+    Args:
+        amounts: of each further resource, how much a trial takes.
+        labels: what a node's must be.
+    """
+
+    amounts: Mapping[str, float] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.amounts or self.labels)
+
+
+# Ray's own amount for "a node that has one": it says nothing of how many are used.
+_OF_A_TYPE = 0.001
+_NOT_CUSTOM = {"cpu": "cpus", "gpu": "gpus"}
+
+
+@dataclass(frozen=True)
 class Resources:
     """What each trial gets: CPUs, GPUs (fractions allowed), and how many trials at once.
 
@@ -241,6 +262,9 @@ class Resources:
             GPU. On CPU they share its cpus.
         share: of all that the engine has, the part that this search takes at most (at least one trial),
             so that several may run beside each other.
+        accelerator: of this type, as Ray names it, such as A100.
+        custom: of Ray's custom resources by name, how much each trial takes.
+        labels: only on nodes whose Ray labels have these values.
 
     Raises:
         InputError: with everything that is wrong with the values.
@@ -251,6 +275,9 @@ class Resources:
     parallel: int | Literal["auto"] = "auto"
     ranks: int | Literal["auto"] = "auto"
     share: float = 1
+    accelerator: str | None = None
+    custom: Mapping[str, float] | None = None
+    labels: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         faults = wrong_kinds({"cpus": self.cpus}, {"cpus": "number"})
@@ -259,8 +286,34 @@ class Resources:
         faults += self._gpu_faults()
         if self.parallel != "auto":
             faults += _count("parallel", self.parallel, at_least=1, words="a whole number or auto")
-        faults += self._share_faults()
+        faults += [*self._share_faults(), *self._kind_faults()]
         settle([*faults, *self._rank_faults()])
+
+    @property
+    def kind(self) -> Kind:
+        """What only some nodes have."""
+        typed = {f"accelerator_type:{self.accelerator}": _OF_A_TYPE} if self.accelerator else {}
+        return Kind({**typed, **(self.custom or {})}, dict(self.labels or {}))
+
+    def _kind_faults(self) -> list[Fault]:
+        words = {"accelerator": self.accelerator, "custom": self.custom, "labels": self.labels}
+        faults = wrong_kinds(words, {"accelerator": "text", "custom": "mapping", "labels": "mapping"})
+        if faults:
+            return faults
+        for name, amount in (self.custom or {}).items():
+            if not is_number(amount) or amount <= 0:
+                what = f"{show(amount)} is not a number above zero"
+                mend = "Give how much of it each trial takes"
+                faults.append(Fault(f"custom.{name}", what, mend, spot=("custom", name)))
+            elif name.lower() in _NOT_CUSTOM:
+                mend = f"Write it as resources.{_NOT_CUSTOM[name.lower()]}"
+                what = "it is no custom resource"
+                faults.append(Fault(f"custom.{name}", what, mend, spot=("custom", name), at_key=True))
+        for name, value in (self.labels or {}).items():
+            if not isinstance(value, str) or value.startswith(("!", "in(")):
+                what = f"{show(value)} is no label's value"
+                faults.append(Fault(f"labels.{name}", what, "Give it as text", spot=("labels", name)))
+        return faults
 
     def _share_faults(self) -> list[Fault]:
         if is_number(self.share) and 0 < self.share <= 1:

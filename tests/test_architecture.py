@@ -111,6 +111,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engines.ray_tune",
         "engines.ray_actors",
         "engines.ray_jobs",
+        "engines.ray_probe",
         "frameworks",
         "frameworks.lightning",
         "frameworks.lightning_ranks",
@@ -159,7 +160,7 @@ FLOORS: list[tuple[str, ...]] = [
 # Which files are one adapter. Two adapters never import each other, bases and these aside.
 ADAPTERS: dict[str, tuple[str, ...]] = {
     "local": ("engines.local",),
-    "ray": ("engines.ray_tune", "engines.ray_actors", "engines.ray_jobs"),
+    "ray": ("engines.ray_tune", "engines.ray_actors", "engines.ray_jobs", "engines.ray_probe"),
     "lightning": (
         "frameworks.lightning",
         "frameworks.lightning_fit",
@@ -183,7 +184,7 @@ ADAPTERS: dict[str, tuple[str, ...]] = {
 SHARED = ("trackers.picture", "trackers.flavors", "frameworks.torch_memory")
 
 DOORS: dict[str, tuple[str, ...]] = {
-    "ray": ("engines.ray_tune", "engines.ray_actors", "engines.ray_jobs"),
+    "ray": ("engines.ray_tune", "engines.ray_actors", "engines.ray_jobs", "engines.ray_probe"),
     "optuna": ("brain", "thought", "points", "samplers", "thinning", "trackers.optuna_rdb"),
     "mlflow": ("trackers.*",),
     "torch": ("frameworks.*", "export.*"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from automl.values import Resources
@@ -36,7 +38,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture
 def client(stack: Any) -> Mapping[str, str]:
     """The environment of one who uses the cluster."""
-    return os.environ | stack.client | {"PYTHONPATH": str(HERE)}
+    own = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_TOKEN"}
+    return own | stack.client | {"PYTHONPATH": str(HERE)}
 
 
 def begin(root: Path, client: Mapping[str, str], *words: str) -> subprocess.Popen[str]:
@@ -109,3 +112,72 @@ def test_a_share_is_one_trial_at_least_and_parallel_bounds_it_still(
     words: dict[str, Any], slots: int, most: int
 ) -> None:
     assert Resources(**words).at_once(slots) == most
+
+
+def test_a_node_that_does_not_see_the_storage_is_a_fault_before_anything_runs(
+    stack: Any, root: Path, client: Mapping[str, str]
+) -> None:
+    """It has a disk of its own at that path, as another machine would."""
+    place = root / "mine"
+    place.mkdir()
+    hide = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{place}" && exec "$@"', "sh"]
+    if subprocess.run([*hide, "true"], check=False).returncode:
+        pytest.skip("mounting needs another user")
+    pid = stack.join("ray-blind", client["RAY_ADDRESS"], inside=hide)
+    try:
+        for words in (["check", "search_spaces/quadratic.yaml"], ["search", "search_spaces/quadratic.yaml"]):
+            code, out, err = say(root, client, *words, "--set", f"storage={place}", "--set", "name=blind")
+            assert code == 2, err
+            faults = [
+                line for line in (out + err).splitlines() if "does not see what this machine wrote" in line
+            ]
+            assert len(faults) == 1 and ": storage: " in faults[0] and "s3://" in faults[0]
+            assert "No such file or directory" in faults[0] and "Traceback" not in err
+        assert not list(place.iterdir()), "nothing is left of the probe"
+        assert say(root, client, "check", "search_spaces/quadratic.yaml")[0] == 0
+    finally:
+        leave(pid)
+
+
+def leave(pid: int) -> None:
+    """End a node, and wait until it has ended."""
+    process = psutil.Process(pid)
+    process.terminate()
+    process.wait(60)
+
+
+def test_trials_go_to_the_nodes_of_the_kind_that_was_asked_for(
+    stack: Any, root: Path, client: Mapping[str, str]
+) -> None:
+    kind = ["--resources", '{"fast": 2, "accelerator_type:A100": 1}', "--labels", "zone=b"]
+    pid = stack.join("ray-fast", client["RAY_ADDRESS"], kind)
+    try:
+        asked = {"accelerator": "A100", "custom": "{fast: 1}", "labels": "{zone: b}"}
+        words = {f"resources.{key}": value for key, value in asked.items()}
+        code, _, err = say(root, client, *quadratic("kind", 4, 0.3, **words))
+        assert code == 0, err
+        assert "2 at once" in err and len(nodes(root, "kind")) == 1, "all on the one that has it"
+        wrong = {"accelerator": "H100", "custom": "{fast: 3}", "labels": "{zone: c}"}
+        sets = [word for key, value in wrong.items() for word in ("--set", f"resources.{key}={value}")]
+        code, out, _ = say(root, client, "check", "search_spaces/quadratic.yaml", *sets)
+        faults = [
+            line for line in out.splitlines() if "no node has it; there are A100, fast: 2, zone: b" in line
+        ]
+        assert code == 2 and len(faults) == 3, out
+        for place in ("accelerator", "custom.fast", "labels.zone"):
+            assert any(f"resources.{place}: " in line for line in faults), out
+    finally:
+        leave(pid)
+
+
+def nodes(root: Path, name: str) -> set[str]:
+    """Where a search's attempts started."""
+    with sqlite3.connect(root / f"{name}.db") as db:
+        rows = db.execute("select data from automl_events where kind = 'started'").fetchall()
+    return {json.loads(data)["node_id"] for (data,) in rows}
+
+
+def test_the_local_engine_has_no_kinds_of_nodes(root: Path) -> None:
+    words = ["--set", "resources.accelerator=A100", "--engine", "local"]
+    code, _, err = say(root, {**os.environ, "PYTHONPATH": str(HERE)}, *quadratic("here", 2, 0.0), *words)
+    assert code == 2 and "resources.accelerator: the local engine runs on this machine alone" in err

@@ -18,9 +18,11 @@ from automl.storage import TrialFolder, fetch, folders, probe, remove
 Folder = Callable[..., TrialFolder]
 
 
-@pytest.fixture(params=["path", "file", "memory"])
+@pytest.fixture(params=["path", "file", "memory", "s3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A storage: a plain folder, the same as a URL, or a remote one that cannot rename."""
+    if request.param == "s3":
+        return str(request.getfixturevalue("s3"))
     names = {"path": f"{tmp_path}/runs", "file": f"file://{tmp_path}/runs"}
     return names.get(request.param, f"memory://{uuid.uuid4().hex}/runs")
 

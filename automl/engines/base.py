@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from automl.values import Kind
+
 Message = dict[str, Any]
 
 
@@ -181,6 +183,20 @@ class Engine(ABC):
 
     def welcome(self, nursery: Warm) -> None:  # noqa: B027 - not every engine has hosts
         """Hosts on this machine may find warm workers there."""
+
+    def blind(self, storage: str) -> Mapping[str, str]:
+        """The nodes that do not share a storage with this machine, and what is wrong, by their names."""
+        return {}
+
+    def narrow(self, kind: Kind) -> Mapping[str, str]:
+        """From now on only nodes of this kind count. Called once, after `start`.
+
+        Returns:
+            where no node is of that kind: which keys of `resources` that are, and what there is instead.
+        """
+        keys = ["labels"] if kind.labels else []
+        keys += ["accelerator" if ":" in name else "custom" for name in kind.amounts]
+        return dict.fromkeys(keys, f"the {self.name} engine runs on this machine alone, which has none")
 
     @abstractmethod
     def capacity(self, cpus: float, gpus: float) -> Capacity:

@@ -30,6 +30,7 @@ from automl import credentials
 from automl.engines.base import Answer, Desk, Message, Task
 from automl.host import Host
 from automl.nursery import Elsewhere
+from automl.values import Kind
 
 STEP_S = 1.0
 # While a slot waits for the sampler, Tune looks up so often; while nothing runs, this waits so long.
@@ -305,13 +306,15 @@ class ReportScheduler(FIFOScheduler):
         trial.run_metadata.invalidate_cache()
 
 
-def placement(cpus: float, gpus: float, avoid: Sequence[str]) -> tune.PlacementGroupFactory:
+def placement(cpus: float, gpus: float, avoid: Sequence[str], kind: Kind) -> tune.PlacementGroupFactory:
     """What an attempt needs, and where it must not be. Tune keeps actors warm for equal requests only."""
-    bundle = {"CPU": cpus, "GPU": gpus}
-    if not avoid:
+    bundle = {"CPU": cpus, "GPU": gpus, **kind.amounts}
+    where = dict(kind.labels)
+    if avoid:
+        where[_NODE_LABEL] = f"!in({','.join(sorted(avoid))})"
+    if not where:
         return tune.PlacementGroupFactory([bundle])
-    elsewhere = {_NODE_LABEL: f"!in({','.join(sorted(avoid))})"}
-    return tune.PlacementGroupFactory([bundle], bundle_label_selector=[elsewhere])
+    return tune.PlacementGroupFactory([bundle], bundle_label_selector=[where])
 
 
 class Attempt(tune.Trainable):

@@ -16,11 +16,13 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from automl import credentials, exposure, scratch
 from automl.engines.base import Capacity, Desk, Engine, Warm
 from automl.errors import AutoMLError, Fault, InputError
+from automl.values import Kind
 
 _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -36,6 +38,9 @@ _QUIET = {
 
 NODES_S = 5.0
 _CLUSTER = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+_TYPED = "accelerator_type:"
+_OWN = ("CPU", "GPU", "memory", "object_store_memory")
+_NONE: Mapping[str, float] = {}
 
 
 class RayTune(Engine):
@@ -67,6 +72,7 @@ class RayTune(Engine):
         self._nursery = ""
         self._known: Mapping[str, Mapping[str, float]] = {}
         self._asked_s = float("-inf")
+        self._kind = Kind()
 
     @property
     def _local(self) -> bool:
@@ -107,9 +113,23 @@ class RayTune(Engine):
     def welcome(self, nursery: Warm) -> None:
         self._nursery = nursery.address
 
+    def blind(self, storage: str) -> Mapping[str, str]:
+        if self._local:
+            return {}
+        from automl.engines.ray_probe import blind_nodes
+
+        return blind_nodes(storage)
+
+    def narrow(self, kind: Kind) -> Mapping[str, str]:
+        import ray
+
+        self._kind, self._asked_s = kind, float("-inf")
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        return {} if any(_is_of(node, kind) for node in nodes) else _lacking(nodes, kind)
+
     def capacity(self, cpus: float, gpus: float) -> Capacity:
         nodes = self._nodes().values()
-        slots = sum(_slots(node, cpus, gpus) for node in nodes)
+        slots = sum(_slots(node, cpus, gpus, self._kind.amounts) for node in nodes)
         every = [(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes]
         return Capacity(
             slots,
@@ -121,7 +141,7 @@ class RayTune(Engine):
 
     def _avoidable(self, nodes: Sequence[str], cpus: float, gpus: float) -> list[str]:
         """Those of the nodes that are there and fit a trial; none where no other would be left."""
-        fit = {name for name, has in self._nodes().items() if _slots(has, cpus, gpus)}
+        fit = {name for name, has in self._nodes().items() if _slots(has, cpus, gpus, self._kind.amounts)}
         bad = fit.intersection(nodes)
         return sorted(bad) if bad != fit else []
 
@@ -130,7 +150,8 @@ class RayTune(Engine):
         import ray
 
         if time.monotonic() - self._asked_s > NODES_S:
-            self._known = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+            fit = [node for node in ray.nodes() if node["Alive"] and _is_of(node, self._kind)]
+            self._known = {node["NodeID"]: node["Resources"] for node in fit}
             self._asked_s = time.monotonic()
         return self._known
 
@@ -150,7 +171,7 @@ class RayTune(Engine):
         )
         trainable = tune.with_resources(
             ours.Attempt,
-            lambda config: ours.placement(cpus, config.get("gpus", 0), config.get("avoid", ())),
+            lambda config: ours.placement(cpus, config.get("gpus", 0), config.get("avoid", ()), self._kind),
         )
         with scratch.folder("tune") as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -186,8 +207,39 @@ class RayTune(Engine):
         self._mine = False
 
 
-def _slots(node: Mapping[str, float], cpus: float, gpus: float) -> int:
-    fits = []
+def _is_of(node: Mapping[str, Any], kind: Kind) -> bool:
+    labels, has = node.get("Labels", {}), node["Resources"]
+    labelled = all(labels.get(name) == value for name, value in kind.labels.items())
+    return labelled and all(has.get(name, 0.0) >= amount for name, amount in kind.amounts.items())
+
+
+def _lacking(nodes: Sequence[Mapping[str, Any]], kind: Kind) -> dict[str, str]:
+    """Which keys of `resources` no node meets, with what the nodes have; all of them where only together."""
+    asked = {f"labels.{name}": Kind(labels={name: value}) for name, value in kind.labels.items()}
+    for name, amount in kind.amounts.items():
+        typed = name.startswith(_TYPED)
+        asked["accelerator" if typed else f"custom.{name}"] = Kind({name: amount})
+    alone = [key for key, part in asked.items() if not any(_is_of(node, part) for node in nodes)]
+    what = "no node has it" if alone else "no node has all of it together"
+    return dict.fromkeys(alone or asked, f"{what}; there are {_shown(nodes)}")
+
+
+def _shown(nodes: Sequence[Mapping[str, Any]]) -> str:
+    """Accelerators, custom resources and labels of all nodes, Ray's own aside."""
+    found = set()
+    for node in nodes:
+        for name, amount in node["Resources"].items():
+            if name.startswith(_TYPED):
+                found.add(name.removeprefix(_TYPED))
+            elif name not in _OWN and not name.startswith("node:"):
+                found.add(f"{name}: {amount:g}")
+        labels = node.get("Labels", {}).items()
+        found |= {f"{name}: {value}" for name, value in labels if not name.startswith("ray.io/node-")}
+    return ", ".join(sorted(found)) or "no accelerators, custom resources or labels"
+
+
+def _slots(node: Mapping[str, float], cpus: float, gpus: float, more: Mapping[str, float] = _NONE) -> int:
+    fits = [int((node.get(name, 0.0) + 1e-9) // amount) for name, amount in more.items()]
     if cpus:
         fits.append(int((node.get("CPU", 0.0) + 1e-9) // cpus))
     if gpus:

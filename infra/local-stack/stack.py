@@ -46,7 +46,7 @@ OBJECT_STORE_BYTES = 100 * 2**20
 PR_SET_PDEATHSIG = 1
 DATABASES = {"automl": "automl", "mlflow": "mlflow", "mlflow_auth": "mlflow"}  # and who owns each
 # What a client was told of another stack is nothing that a service of this one shall hear.
-CLIENT = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "AUTOML_LEDGER", "MLFLOW_TRACKING_URI")
+CLIENT = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_AUTH_TOKEN", "AUTOML_LEDGER", "MLFLOW_TRACKING_URI")
 
 
 class StackError(Exception):
@@ -121,7 +121,9 @@ class Stack:
         if "mlflow" in self._services:  # it takes longest, and has had all that time
             self._await_mlflow(ports["mlflow"], words["admin"])
         self._write(
-            "env.sh", "".join(f"export {key}={shlex.quote(value)}\n" for key, value in client.items())
+            "env.sh",
+            "unset RAY_AUTH_TOKEN\n"  # Ray would take it before the file that has this stack's
+            + "".join(f"export {key}={shlex.quote(value)}\n" for key, value in client.items()),
         )
         return client
 
