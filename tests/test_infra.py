@@ -773,6 +773,10 @@ def complaint(words: Sequence[str]) -> str | None:
         return None
     if name == "python" and rest[0].endswith("/grow.py"):
         return _of_grow(rest[1:])
+    if name == "python" and rest[0].endswith("/stack.py"):
+        return _of_stack(rest)
+    if name == ".":  # reads a file of variables, which the command before has written
+        return None
     if name == "pg_isready":
         return _of_help(["pg_isready"], rest)
     if name == "torchx":
@@ -818,6 +822,13 @@ def _of_grow(words: list[str]) -> str | None:
     except SystemExit:
         return said.getvalue()
     return complaint(parsed.command)
+
+
+def _of_stack(words: list[str]) -> str | None:
+    command = [sys.executable, str(ROOT / words[0]), "--help"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    wrong = [word for word in words[1:] if not word.startswith("/") and word.split("=")[0] not in said]
+    return f"{words[0]} does not know {wrong}" if wrong else None
 
 
 def _of_help(program: list[str], words: list[str]) -> str | None:
