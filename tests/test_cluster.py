@@ -7,7 +7,8 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +182,70 @@ def test_the_local_engine_has_no_kinds_of_nodes(root: Path) -> None:
     words = ["--set", "resources.accelerator=A100", "--engine", "local"]
     code, _, err = say(root, {**os.environ, "PYTHONPATH": str(HERE)}, *quadratic("here", 2, 0.0), *words)
     assert code == 2 and "resources.accelerator: the local engine runs on this machine alone" in err
+
+
+def test_trials_on_a_node_that_is_drained_keep_a_checkpoint_and_go_on_elsewhere(
+    stack: Any, root: Path, client: Mapping[str, str]
+) -> None:
+    pid = stack.join("ray-spot", client["RAY_ADDRESS"], ["--labels", "spot=yes"])
+    (root / "search_spaces/spot.yaml").write_text(SPOT)
+    try:
+        process = begin(root, client, "search", "search_spaces/spot.yaml")
+        drained = until(lambda: drain(root, client))
+        _, err = process.communicate(timeout=200)
+        assert process.returncode == 0, err
+    finally:
+        leave(pid)
+    with sqlite3.connect(root / "spot.db") as db:
+        rows = db.execute("select kind, trial, data from automl_events order by n").fetchall()
+    ends = [(trial, json.loads(data)) for kind, trial, data in rows if kind == "ended"]
+    [moved] = [trial for trial, data in ends if data["outcome"] != "complete"]
+    assert [data["outcome"] for trial, data in ends if trial == moved] == ["stopped", "complete"]
+    starts = [
+        json.loads(data)["node_id"] for kind, trial, data in rows if (kind, trial) == ("started", moved)
+    ]
+    assert starts[0] == drained and starts[1] != drained
+    firsts = [
+        json.loads(data)["metrics"]["first"] for kind, t, data in rows if (kind, t) == ("reported", moved)
+    ]
+    assert firsts[-1] > 1, "it went on from its checkpoint"
+
+
+SPOT = """
+name: spot
+objective: {metric: loss, direction: minimize}
+trainer: {framework: function, model: "trainers.tiny_function:resumes"}
+space: {model.x: {float: [-2.0, 2.0]}, model.steps: 60, model.sleep: 0.5}
+budget: {trials: 3}
+resources: {cpus: 2}
+search: {sampler: random, pruner: none}
+ledger: sqlite:///spot.db
+tracking: false
+"""
+
+
+def drain(root: Path, client: Mapping[str, str]) -> str | None:
+    """Have Ray drain the node for spot work, as before a preemption, once a trial has reported from there."""
+    code = """
+import json, sqlite3, ray
+ray.init(log_to_driver=False)
+spot = next(n["NodeID"] for n in ray.nodes() if n["Alive"] and n["Labels"].get("spot"))
+rows = sqlite3.connect("spot.db").execute("select kind, trial, data from automl_events").fetchall()
+here = {t for kind, t, data in rows if kind == "started" and json.loads(data)["node_id"] == spot}
+if any(kind == "reported" and t in here for kind, t, _ in rows):
+    from ray._raylet import GcsClient
+    gcs = GcsClient(address=ray.get_runtime_context().gcs_address)
+    assert gcs.drain_node(spot, 2, "taken away", 0)[0]
+    print(spot)
+"""
+    said = subprocess.run([sys.executable, "-c", code], cwd=root, env=client, capture_output=True, text=True)
+    return said.stdout.strip() or None
+
+
+def until(found: Callable[[], str | None]) -> str:
+    end_s = time.monotonic() + 120
+    while time.monotonic() < end_s:
+        if thing := found():
+            return thing
+        time.sleep(0.5)
+    raise AssertionError("not within two minutes")

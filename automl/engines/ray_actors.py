@@ -11,7 +11,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,9 +54,12 @@ class Bridge:
         key: str,
         avoidable: Callable[[Sequence[str], float], list[str]] = lambda nodes, gpus: [],
         gpus: Callable[[], float] = lambda: math.inf,
+        leaving: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self.desk = desk
-        self._avoidable, self._gpus = avoidable, gpus
+        self._avoidable, self._gpus, self._leaving = avoidable, gpus, leaving
+        self._places: dict[str, str] = {}
+        self.vacated: set[str] = set()
         self.error: BaseException | None = None
         self._key = key
         self._tasks: dict[str, Task] = {}
@@ -109,6 +112,8 @@ class Bridge:
             return
         try:
             for message in messages:
+                if message["kind"] == "started":
+                    self._places[trial_id] = message.get("node_id", "")
                 if message["kind"] == "ended":
                     self._forget(trial_id)
                 answer = self.desk.hear(task, message)
@@ -135,6 +140,17 @@ class Bridge:
         if self.desk.stopping and not self._stopped:
             self._stopped = True
             self._put()
+        self._vacate()
+
+    def _vacate(self) -> None:
+        """Attempts on nodes that will go write a checkpoint and leave; their trials go on elsewhere."""
+        leaving = self._leaving()
+        told = {each for each in self._tasks if self._places.get(each) in leaving} - self.vacated
+        for trial_id in told:
+            self._answers[_name(self._tasks[trial_id])] = str(Answer.STOP)
+        if told:
+            self.vacated |= told
+            self._put()
 
     def _break(self, error: Exception) -> None:
         """The first error ends the run; attempts are told to stop, and `run` raises it."""
@@ -144,6 +160,7 @@ class Bridge:
 
     def _forget(self, trial_id: str) -> None:
         task = self._tasks.pop(trial_id, None)
+        self._places.pop(trial_id, None)
         if task is not None:
             self._answers.pop(_name(task), None)
 
@@ -225,6 +242,7 @@ class Controller(tune_controller.TuneController):
     for, although the next one is only being thought of, and keeps one of them at most.
     """
 
+    vacated: Collection[str] = ()  # trials whose actors are on nodes that go
     pending = 1  # so many trials may wait for their actors at once
     _actor_manager: Actors
 
@@ -248,6 +266,8 @@ class Controller(tune_controller.TuneController):
 
     def _maybe_cache_trial_actor(self, trial: Any) -> bool:
         """Tune keeps no second actor, when two trials end at once and the next are not there yet."""
+        if trial.trial_id in self.vacated:
+            return False
         key, more = trial.placement_group_factory, self._actor_cache.num_cached_objects + 1
         self._actor_cache.increase_max(key, more)
         try:
@@ -257,17 +277,18 @@ class Controller(tune_controller.TuneController):
 
 
 @contextlib.contextmanager
-def mended(desk: Desk, pending: int) -> Iterator[None]:
+def mended(desk: Desk, pending: int, vacated: Collection[str]) -> Iterator[None]:
     """Tune makes its parts from the names that its modules have for them.
 
     Args:
         desk: asked whether a point is being thought of.
         pending: how many trials may wait for their actors at once.
+        vacated: trials whose actors serve no other; grows meanwhile.
     """
     before = tune_controller.RayActorManager, tune_module.TuneController
     tune_controller.RayActorManager = Actors  # type: ignore[misc]
     tune_module.TuneController = Controller  # type: ignore[misc]
-    Actors.desk, Controller.pending = desk, pending
+    Actors.desk, Controller.pending, Controller.vacated = desk, pending, vacated
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -73,6 +73,7 @@ class RayTune(Engine):
         self._known: Mapping[str, Mapping[str, float]] = {}
         self._asked_s = float("-inf")
         self._kind = Kind()
+        self._leaving: set[str] = set()  # nodes that Ray drains: before a preemption, or to scale down
 
     @property
     def _local(self) -> bool:
@@ -150,10 +151,16 @@ class RayTune(Engine):
         import ray
 
         if time.monotonic() - self._asked_s > NODES_S:
-            fit = [node for node in ray.nodes() if node["Alive"] and _is_of(node, self._kind)]
+            self._leaving = set(ray._private.state.state.get_draining_nodes())
+            there = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in self._leaving]
+            fit = [node for node in there if _is_of(node, self._kind)]
             self._known = {node["NodeID"]: node["Resources"] for node in fit}
             self._asked_s = time.monotonic()
         return self._known
+
+    def _going(self) -> Collection[str]:
+        self._nodes()
+        return self._leaving
 
     def run(self, desk: Desk) -> None:
         if desk.done:
@@ -168,6 +175,7 @@ class RayTune(Engine):
             self._key,
             lambda nodes, gpus: self._avoidable(nodes, cpus, gpus),
             lambda: self.capacity(cpus, 0).gpus,
+            self._going,
         )
         trainable = tune.with_resources(
             ours.Attempt,
@@ -194,7 +202,7 @@ class RayTune(Engine):
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 ),
             )
-            with ours.mended(desk, desk.ahead):
+            with ours.mended(desk, desk.ahead, bridge.vacated):
                 tuner.fit()
         if bridge.error:
             raise bridge.error
