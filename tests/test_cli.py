@@ -254,7 +254,8 @@ def test_check_finds_what_is_wrong_in_file_trainers_and_surroundings_at_once(pro
         (6, "space.model.stepps"),
         (7, "budgt"),
         (8, "storage"),
-        (9, "ledger"),
+        (9, "ledger"),  # its password
+        (9, "ledger"),  # that nothing answers there
     ]
     assert "Did you mean steps?" in lines[3]
     assert "secret" not in done.stdout
