@@ -827,7 +827,7 @@ def _of_grow(words: list[str]) -> str | None:
 def _of_stack(words: list[str]) -> str | None:
     command = [sys.executable, str(ROOT / words[0]), "--help"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    wrong = [word for word in words[1:] if not word.startswith("/") and word.split("=")[0] not in said]
+    wrong = [word for word in words[1:] if not word.startswith("~") and word.split("=")[0] not in said]
     return f"{words[0]} does not know {wrong}" if wrong else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -218,9 +219,13 @@ def test_a_driver_that_does_not_listen_is_ended_by_force_through_the_job_server(
     until(search, lambda now: now["counts"]["COMPLETE"] >= 1, sent)
     driver = driver_of(search)
     driver.suspend()
-    stopped = automl.stop("deaf", ledger=search.ledger, force=True, timeout=2)
-    assert (stopped.forced, sent.status()) == (True, "STOPPED")
-    assert not psutil.pid_exists(driver.pid) or driver.status() == psutil.STATUS_ZOMBIE
+    try:
+        stopped = automl.stop("deaf", ledger=search.ledger, force=True, timeout=2)
+        assert (stopped.forced, sent.status()) == (True, "STOPPED")
+        assert not psutil.pid_exists(driver.pid) or driver.status() == psutil.STATUS_ZOMBIE
+    finally:  # should it not be so: one that is suspended ends with nobody
+        with contextlib.suppress(psutil.NoSuchProcess):
+            driver.kill()
     assert until(search, lambda now: now["state"] == "LOST")["counts"]["COMPLETE"] >= 1
 
 
