@@ -12,8 +12,9 @@ from typing import Any
 from automl.errors import Fault
 from automl.plain import Reading, Sketch
 from automl.policies import Policy
+from automl.resources import Resources
 from automl.space import Choice, Float, Parameter, Space, holds
-from automl.values import OWNED, RANKED, Objective, Resources, Trainer, owned_fault
+from automl.values import OWNED, RANKED, Objective, Trainer, owned_fault
 from automl.words import Spot, dotted, show, unknown
 
 PLACES = ("model", "data", "fit")

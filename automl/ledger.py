@@ -116,9 +116,8 @@ class Ledger:
         with self._translated(), self._reader.begin() as db:
             key = self._key(db, name)
             now = db.scalar(sa.select(sa.func.max(table.n)).where(table.search_id == key)) or 0
-            mine = (table.search_id == key) & (
-                table.n <= now
-            )  # the same in each query, while a driver goes on
+            # The same in each query, while a driver goes on.
+            mine = (table.search_id == key) & (table.n <= now)
             found = _paged(db, sa.select(schema.events).where(mine & table.kind.not_in(_OFTEN)))
             begun = sorted(event.n for event in found if event.kind == "opened")
             found += schema.page([*_last_reports(db, key, mine), *_last_heard(db, mine, begun)])

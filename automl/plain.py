@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 
 from automl.errors import Fault, InputError
 from automl.policies import Policy, policy_faults
+from automl.resources import Resources
 from automl.space import Choice, Float, Int, Parameter, Space, constant_faults
 from automl.urls import ledger_fault, storage_fault
-from automl.values import FRAMEWORKS, Budget, Objective, Resources, Timeout, Tracking, Trainer, count_fault
+from automl.values import FRAMEWORKS, Budget, Objective, Timeout, Tracking, Trainer, count_fault
 from automl.words import KINDS, Spot, dotted, is_text, is_whole, show, under, unknown
 
 KEYS = (

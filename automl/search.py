@@ -12,10 +12,11 @@ from automl.plain import Reading, read
 from automl.policies import PRUNERS as PRUNERS
 from automl.policies import SAMPLERS as SAMPLERS
 from automl.policies import Policy
+from automl.resources import Resources as Resources
 from automl.space import Choice, Float, Int, Parameter, Space, same
 from automl.urls import mask_url as mask_url
 from automl.values import FRAMEWORKS as FRAMEWORKS
-from automl.values import Budget, Objective, Resources, Timeout, Tracking, Trainer
+from automl.values import Budget, Objective, Timeout, Tracking, Trainer
 from automl.values import Direction as Direction
 from automl.values import address as address
 from automl.words import Spot, settle, show

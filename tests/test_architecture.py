@@ -25,6 +25,7 @@ FLOORS: list[tuple[str, ...]] = [
         "interrupts",
         "yamltext",
         "values",
+        "resources",
         "space",
         "events",
         "causes",

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from automl.values import Resources
+from automl.resources import Resources
 from tests.local_stack import load
 
 HERE = Path(__file__).resolve().parents[1]

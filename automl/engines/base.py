@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from automl.values import Kind
+from automl.resources import Kind
 
 Message = dict[str, Any]
 

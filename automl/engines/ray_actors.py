@@ -30,7 +30,7 @@ from automl import credentials
 from automl.engines.base import Answer, Desk, Message, Task
 from automl.host import Host
 from automl.nursery import Elsewhere
-from automl.values import Kind
+from automl.resources import Kind
 
 STEP_S = 1.0
 # While a slot waits for the sampler, Tune looks up so often; while nothing runs, this waits so long.

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from automl import credentials, exposure, scratch
 from automl.engines.base import Capacity, Desk, Engine, Warm
 from automl.errors import AutoMLError, Fault, InputError
-from automl.values import Kind
+from automl.resources import Kind
 
 _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
