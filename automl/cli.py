@@ -59,6 +59,7 @@ Supervise = Annotated[bool, typer.Option("--supervise", help="Start the driver a
 Interpreter = Annotated[
     str | None, typer.Option(metavar="PATH", help="The Python that has automl, on the cluster's head.")
 ]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Join a Ray cluster without a token.")]
 Follow = Annotated[bool, typer.Option("-f", "--follow", help="Go on showing it until it has ended.")]
 TrialNumber = Annotated[int, typer.Option("--trial", metavar="N", help="The trial's number.", min=0)]
 
@@ -127,7 +128,7 @@ def search(
         bool, typer.Option("--continue", help="Carry on although objective, trainer or space changed.")
     ] = False,
     ledger: LedgerUrl = None,
-    insecure: Annotated[bool, typer.Option("--insecure", help="Join a Ray cluster without a token.")] = False,
+    insecure: Insecure = False,
     as_json: Json = False,
 ) -> int:
     """Run a search, or carry on with one that was stopped."""
@@ -207,6 +208,7 @@ def submit(
     supervise: Supervise = False,
     python: Interpreter = None,
     ledger: LedgerUrl = None,
+    insecure: Insecure = False,
     as_json: Json = False,
 ) -> None:
     """Send a search to a Ray cluster, where it outlives this machine; return at once."""
@@ -214,7 +216,7 @@ def submit(
 
     where = _server(address)
     planned, overrides = _load(file, set_ or ()), set_ or ()
-    sent = door.submit(planned, where, overrides, continue_, supervise, python, ledger)
+    sent = door.submit(planned, where, overrides, continue_, supervise, python, ledger, insecure)
     _tell_sent(sent, as_json)
 
 
@@ -225,12 +227,13 @@ def resume(
     supervise: Supervise = False,
     python: Interpreter = None,
     ledger: LedgerUrl = None,
+    insecure: Insecure = False,
     as_json: Json = False,
 ) -> int:
     """Carry on a search that was stopped or lost, where it ran before: on its cluster, or here."""
     from automl import door
 
-    again = door.resume(name, address, supervise, python, ledger)
+    again = door.resume(name, address, supervise, python, ledger, insecure=insecure)
     if isinstance(again, door.Result):
         if as_json:
             _dump(again.show())

@@ -19,7 +19,7 @@ from automl.engines.base import Answer, Message, Task
 from automl.events import FINAL, Event, State
 from automl.goals import Goals
 from automl.ledger import Lease
-from automl.packing import Shares
+from automl.packing import Shares, extremes
 from automl.results import History, Trial, objective_value
 from automl.search import Search
 from automl.sweep import Sweep, swept
@@ -55,6 +55,7 @@ class Desk:
         watch: told every event after it was appended.
         foresee: told once when the end is seconds away or nothing is left to begin, with False, and once
             when all has ended, with True.
+        say: told what is no fact of the search, for who watches.
     """
 
     def __init__(
@@ -67,9 +68,11 @@ class Desk:
         slots: Callable[[], int],
         watch: Watch,
         foresee: Callable[[bool], None] = lambda over: None,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self.search, self.history = search, history
+        self.search, self.history, self.say = search, history, say
         self.cpus, self.share = search.resources.cpus, search.resources.share
+        self.gpus = extremes(search.resources.gpus, setting.gpus)[0]
         self._shares = Shares(search.resources.gpus, setting.gpus, history.trials.values())
         self._brain, self._lease, self._setting = brain, lease, setting
         self._tasks = Tasks(search, setting)
@@ -134,6 +137,17 @@ class Desk:
     @property
     def slots(self) -> int:
         return self._slots()
+
+    @property
+    def wanted(self) -> int:
+        """What runs, and as much more as there is to try and the search's resources ask for."""
+        if not self.more:
+            return len(self._running)
+        most, running = self.search.budget.trials, len(self._running)
+        left = running + len(self._waiting) if self._exhausted else math.inf
+        if most is not None:
+            left = min(left, most - self._ended)
+        return int(min(self.search.resources.wanted(self.slots), left))
 
     @property
     def ahead(self) -> int:

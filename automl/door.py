@@ -206,6 +206,7 @@ def submit(
     supervise: bool = False,
     python: str | None = None,
     ledger: str | None = None,
+    insecure: bool = False,
 ) -> Submission:
     """Send a search to a Ray cluster, where its driver outlives this process; returns at once.
 
@@ -219,6 +220,7 @@ def submit(
         supervise: start the driver again whenever it is killed.
         python: the interpreter that has automl, on the cluster's head; None looks for one.
         ledger: a URL that goes before the search's own; the cluster has its password.
+        insecure: send it, and have its driver join, although there is no token.
 
     Returns:
         its name, the job's id, and the way to look at both.
@@ -231,7 +233,7 @@ def submit(
     from automl.submission import submit as send
 
     planned = search if isinstance(search, Search) else load(search, overrides)
-    return send(planned, Wish(address, tuple(overrides), changed, supervise, python, ledger))
+    return send(planned, Wish(address, tuple(overrides), changed, supervise, python, ledger, insecure))
 
 
 def resume(
@@ -241,16 +243,17 @@ def resume(
     python: str | None = None,
     ledger: str | None = None,
     view: View | None = None,
+    insecure: bool = False,
 ) -> Result | Submission:
     """Carry on a search that was stopped, or whose driver was lost, as the ledger has it.
 
     One that was submitted is sent to its cluster again, with the project's files of now, and this returns
-    at once; any other runs here, on the engine that it had, to its end.
+    at once; any other runs here, on the engine and the cluster that it had, to its end.
 
     Args:
         name: the search.
         address: another cluster's job server.
-        supervise, python: as `submit` takes them.
+        supervise, python, insecure: as `submit` takes them.
         ledger: a URL other than the project's.
         view: told what happens, where it runs here.
 
@@ -266,8 +269,9 @@ def resume(
     opened = next(event.data for event in reversed(found.events) if event.kind == "opened")
     where = address or (opened.get("address") if opened.get("job") else None)
     if where:
-        return send(found, Wish(where, supervise=supervise, python=python, ledger=ledger))
-    return run(Search.from_plain(found.spec), opened.get("engine", "ray"), ledger=ledger, view=view)
+        return send(found, Wish(where, supervise=supervise, python=python, ledger=ledger, insecure=insecure))
+    search, engine = Search.from_plain(found.spec), opened.get("engine", "ray")
+    return run(search, engine, opened.get("address"), ledger=ledger, view=view, insecure=insecure)
 
 
 def check(search: Search | str | Path, overrides: Sequence[str] = (), deep: bool = False) -> list[Fault]:
@@ -295,13 +299,12 @@ def notes(file: str | Path, overrides: Sequence[str] = ()) -> list[str]:
     import os
 
     from automl.engines.local import Local
-    from automl.plan import gpus_note, plan
+    from automl.plan import plan, resource_notes
 
     search = specfile.read(file, overrides).search
     if search is None or search.resources.gpus != "auto" or os.environ.get("RAY_ADDRESS"):
         return []
-    note = gpus_note(search, Local(str(plan(search).root)))
-    return [note] if note else []
+    return resource_notes(search, Local(str(plan(search).root)))
 
 
 def fsck(name: str, ledger: str | None = None, repair: bool = False, deep: bool = False) -> Checkup:

@@ -58,13 +58,16 @@ class Forkserver:
     def pid(self) -> int:
         return self._process.pid
 
-    def fork(self, environment: Mapping[str, str], lifeline: int, log: int) -> socket.socket:
+    def fork(
+        self, environment: Mapping[str, str], lifeline: int, log: int, program: str | None = None
+    ) -> socket.socket:
         """Ask for a worker, which is there once the import is done.
 
         Args:
             environment: what its environment has beside the server's.
             lifeline: its stdin, a file descriptor: the pipe at whose other end its guards wait.
             log: its stdout and stderr, a file descriptor.
+            program: another module with a `main`, in place of a worker's. It is forked or never born.
 
         Returns:
             where its pid, that of its upper guard, can be read as text; nothing if it never will be.
@@ -73,7 +76,8 @@ class Forkserver:
             OSError: the process is gone.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        said = json.dumps({"environment": dict(environment), "host": os.getpid()}).encode()
+        asked = {"environment": dict(environment), "host": os.getpid(), "program": program}
+        said = json.dumps(asked).encode()
         with theirs:
             try:
                 if len(said) > MOST_BYTES:

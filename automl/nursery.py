@@ -92,6 +92,10 @@ class Nursery:
             with self._lock:
                 self._idle.append(worker)
 
+    def server(self, framework: str) -> Forkserver | None:
+        """The process that has imported a framework, if there is one."""
+        return None if self._closed else self._servers.get(framework)
+
     def put_first(self, workers: Sequence[WorkerProcess]) -> None:
         """Give workers that this process started, and that are idle, to whoever asks next."""
         with self._lock:

@@ -152,12 +152,12 @@ def _resource_faults(search: Search, engine: Engine) -> list[Fault]:
     gives = engine.capacity(wants.cpus, gpus)
     faults = []
     for where, want, most in (("cpus", wants.cpus, gives.node_cpus), ("gpus", gpus, gives.node_gpus)):
-        if want > most:
+        if want > most and not engine.grows:
             what = f"{want:g} {where} for each trial, but no node here has more than {most:g}"
             faults.append(
                 Fault(f"resources.{where}", what, f"Ask for at most {most:g}, or join a larger cluster")
             )
-    if not faults and gives.slots < 1:
+    if not faults and gives.slots < 1 and not engine.grows:
         what = f"no node has {wants.cpus:g} cpus and {gpus:g} gpus together"
         faults.append(Fault("resources", what, "Ask for less, or join a larger cluster"))
     return faults
@@ -168,11 +168,18 @@ def has_gpus(engine: Engine) -> bool:
     return engine.capacity(0, 0).gpus > 0
 
 
-def gpus_note(search: Search, engine: Engine) -> str | None:
-    """What `gpus: auto` comes to, where that may surprise."""
-    if search.resources.gpus == "auto" and not has_gpus(engine):
-        return "resources.gpus: auto: there is no GPU here, so trials run on CPUs alone"
-    return None
+def resource_notes(search: Search, engine: Engine) -> list[str]:
+    """What a search's resources come to, where that may surprise."""
+    wants, notes = search.resources, []
+    if wants.gpus == "auto" and not has_gpus(engine):
+        notes.append("resources.gpus: auto: there is no GPU here, so trials run on CPUs alone")
+    least = packing.extremes(wants.gpus, has_gpus(engine))[0]
+    if engine.grows and engine.capacity(wants.cpus, least).slots < 1:
+        notes.append(
+            f"no node there has room for a trial ({wants.cpus:g} cpus, {least:g} gpus): the cluster is asked "
+            "to grow, and the search waits. If none comes, look at what its nodes can have: ray status"
+        )
+    return notes
 
 
 def probe_tracking(uri: str) -> str | None:

@@ -78,6 +78,8 @@ class Preloaded:
 
     def _answer(self, said: dict[str, Any], descriptors: Sequence[int], line: socket.socket) -> None:
         lifeline, log, birth = descriptors
+        if said["program"] and not self._forks:
+            return  # whoever asked starts it as well as this process could
         pid = os.fork() if self._forks else self._start(said, lifeline, log)
         if not pid:
             line.close()
@@ -105,7 +107,7 @@ class Preloaded:
             for descriptor in (lifeline, log, birth):
                 os.close(descriptor)
             os.environ.update(said["environment"])
-            import_module(self._program).main(said["host"])
+            import_module(said["program"] or self._program).main(said["host"])
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:

@@ -109,6 +109,15 @@ class Resources:
         ours = min(slots, max(1, int(slots * self.share + 1e-9)))
         return ours if self.parallel == "auto" else min(ours, int(self.parallel))
 
+    def wanted(self, slots: int) -> int:
+        """How many slots of its own are worth having, where an engine that grows has so many for it now.
+
+        `parallel`, whatever the share; `auto` wants the double, for as long as it takes all there is.
+        """
+        if self.parallel != "auto":
+            return int(self.parallel)
+        return max(1, slots if self.share < 1 else 2 * slots)
+
     def _rank_faults(self) -> list[Fault]:
         if self.ranks == "auto":
             return []

@@ -24,9 +24,9 @@ from automl.plan import (
     Plan,
     engine_for,
     git_commit,
-    gpus_note,
     has_gpus,
     plan,
+    resource_notes,
     versions,
 )
 from automl.reclaim import reclaimed
@@ -180,12 +180,20 @@ class _Driver:
         self._turn_away(brain.strangers)
         self._follow()
         setting = Setting(str(self._plan.root), self._plan.storage, self._takes, self._gpus)
-        self._packing = winner.Packing(self._plan, self._takes, self._view.say)
+        self._packing = winner.Packing(self._plan, self._takes, self._view.say, self._nursery.server)
         self._desk = Desk(
-            search, brain, self.history, self._lease, setting, self._slots, self._seen, self._pack_ahead
+            search,
+            brain,
+            self.history,
+            self._lease,
+            setting,
+            self._slots,
+            self._seen,
+            self._pack_ahead,
+            self._view.say,
         )
         self._lease.on_request = self._on_request
-        if note := gpus_note(search, self._engine):
+        for note in resource_notes(search, self._engine):
             self._view.say(note)
         self._view.begin(self._plan, self.history, self._slots())
         try:

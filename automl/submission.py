@@ -86,6 +86,7 @@ class Wish:
         supervise: start the driver again whenever it is killed.
         python: the interpreter that has automl, on the cluster's head; None looks for one.
         ledger: a URL that goes before the search's own.
+        insecure: although there is no token for the cluster.
     """
 
     address: str
@@ -94,6 +95,7 @@ class Wish:
     supervise: bool = False
     python: str | None = None
     ledger: str | None = None
+    insecure: bool = False
 
 
 def submit(search: Search, wish: Wish) -> Submission:
@@ -104,7 +106,7 @@ def submit(search: Search, wish: Wish) -> Submission:
         ChangedSearch: the ledger has this name with another objective, trainer or space.
         LeaseHeld: a driver of it runs, with other files or elsewhere.
     """
-    if fault := credentials.token_fault(wish.address):
+    if fault := credentials.token_fault(wish.address, wish.insecure):
         raise InputError(fault)
     planned = plan(search, wish.ledger)
     names = bundle.files(planned.root)
@@ -218,7 +220,7 @@ def _send(planned: Plan, wish: Wish, packed: Path, command: Sequence[str], diges
     id = f"automl-{name}-{digest}-{len(before) + 1}"
     facts = {"search": name, "digest": digest, "owner": machine.person()}
     told = {"AUTOML_OWNER": machine.person(), "AUTOML_ADDRESS": mask_url(wish.address), "AUTOML_JOB": id}
-    if os.environ.get(credentials.INSECURE) == "1":  # its driver joins that cluster too
+    if wish.insecure or os.environ.get(credentials.INSECURE) == "1":  # its driver joins that cluster too
         told[credentials.INSECURE] = "1"
     prefix = "".join(f"export {key}={shlex.quote(value)}; " for key, value in told.items())
     jobs.submit(prefix + entrypoint(command, wish), id, packed, facts)

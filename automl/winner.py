@@ -9,7 +9,7 @@ from typing import Any
 
 from automl import storage
 from automl.errors import BrokenFolder, StorageError, WorkerError
-from automl.export.base import Order, Publisher, publish
+from automl.export.base import Order, Publisher, Server, publish
 from automl.plan import Plan
 from automl.results import History, Trial, best_trials
 
@@ -31,10 +31,17 @@ class Packing:
         plan: the search and its places.
         takes: which arguments each trainer takes.
         say: told what happens, for people; from either thread.
+        server: asked for the process that has imported a framework.
     """
 
-    def __init__(self, plan: Plan, takes: Mapping[str, Any], say: Callable[[str], None]) -> None:
-        self._plan, self._takes, self._say = plan, takes, say
+    def __init__(
+        self,
+        plan: Plan,
+        takes: Mapping[str, Any],
+        say: Callable[[str], None],
+        server: Callable[[str], Server | None] = lambda framework: None,
+    ) -> None:
+        self._plan, self._takes, self._say, self._server = plan, takes, say, server
         self._publisher: Publisher | None = None
         self._trial: Trial | None = None
         self._thread: threading.Thread | None = None
@@ -47,7 +54,7 @@ class Packing:
         if self._publisher is not None and self._publisher.framework != framework:
             self.close()
         if self._publisher is None and trial.weights:
-            self._publisher = Publisher(framework, str(self._plan.root))
+            self._publisher = Publisher(framework, str(self._plan.root), self._server(framework))
 
     def begin(self, trial: Trial) -> None:
         """Pack a COMPLETE trial, which nothing can beat any more, while the engine ends."""

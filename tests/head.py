@@ -25,6 +25,7 @@ class Head:
     Args:
         cpus: that it has.
         environment: what its processes, drivers of jobs too, see beside this process's environment.
+        more: further options of `ray start`.
 
     Attributes:
         token: that clients need, as `client` has it.
@@ -32,7 +33,9 @@ class Head:
         gcs: the address for drivers.
     """
 
-    def __init__(self, cpus: int, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, cpus: int, environment: Mapping[str, str], more: Mapping[str, object] | None = None
+    ) -> None:
         self.token = secrets.token_hex(16)
         self.client = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
         self._environment = {**os.environ, **self.client, "RAY_USAGE_STATS_ENABLED": "0", **environment}
@@ -49,6 +52,7 @@ class Head:
             "num-cpus": cpus,
             "object-store-memory": 100 << 20,
             "temp-dir": self.folder,
+            **(more or {}),
         }
 
     def __enter__(self) -> Head:

@@ -113,6 +113,8 @@ FLOORS: list[tuple[str, ...]] = [
         "engines.ray_actors",
         "engines.ray_jobs",
         "engines.ray_probe",
+        "engines.ray_growth",
+        "engines.ray_nodes",
         "frameworks",
         "frameworks.lightning",
         "frameworks.lightning_ranks",
@@ -161,7 +163,14 @@ FLOORS: list[tuple[str, ...]] = [
 # Which files are one adapter. Two adapters never import each other, bases and these aside.
 ADAPTERS: dict[str, tuple[str, ...]] = {
     "local": ("engines.local",),
-    "ray": ("engines.ray_tune", "engines.ray_actors", "engines.ray_jobs", "engines.ray_probe"),
+    "ray": (
+        "engines.ray_tune",
+        "engines.ray_actors",
+        "engines.ray_jobs",
+        "engines.ray_probe",
+        "engines.ray_nodes",
+        "engines.ray_growth",
+    ),
     "lightning": (
         "frameworks.lightning",
         "frameworks.lightning_fit",
@@ -185,7 +194,14 @@ ADAPTERS: dict[str, tuple[str, ...]] = {
 SHARED = ("trackers.picture", "trackers.flavors", "frameworks.torch_memory")
 
 DOORS: dict[str, tuple[str, ...]] = {
-    "ray": ("engines.ray_tune", "engines.ray_actors", "engines.ray_jobs", "engines.ray_probe"),
+    "ray": (
+        "engines.ray_tune",
+        "engines.ray_actors",
+        "engines.ray_jobs",
+        "engines.ray_probe",
+        "engines.ray_nodes",
+        "engines.ray_growth",
+    ),
     "optuna": ("brain", "thought", "points", "samplers", "thinning", "trackers.optuna_rdb"),
     "mlflow": ("trackers.*",),
     "torch": ("frameworks.*", "export.*"),

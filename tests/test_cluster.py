@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -121,9 +122,7 @@ def test_a_node_that_does_not_see_the_storage_is_a_fault_before_anything_runs(
     """It has a disk of its own at that path, as another machine would."""
     place = root / "mine"
     place.mkdir()
-    hide = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{place}" && exec "$@"', "sh"]
-    if subprocess.run([*hide, "true"], check=False).returncode:
-        pytest.skip("mounting needs another user")
+    hide = hiding(place)
     pid = stack.join("ray-blind", client["RAY_ADDRESS"], inside=hide)
     try:
         for words in (["check", "search_spaces/quadratic.yaml"], ["search", "search_spaces/quadratic.yaml"]):
@@ -178,24 +177,94 @@ def nodes(root: Path, name: str) -> set[str]:
     return {json.loads(data)["node_id"] for (data,) in rows}
 
 
+def test_a_search_grows_with_a_node_that_joins_and_goes_on_when_it_is_lost(
+    stack: Any, root: Path, client: Mapping[str, str]
+) -> None:
+    with begin(root, client, *quadratic("joined", 40, 1.0)) as process:
+        until(lambda: trials_on(root, "joined"))
+        pid = stack.join("ray-late", client["RAY_ADDRESS"], ["--labels", "late=yes"])
+        before = nodes(root, "joined")
+        late = until(lambda: next(iter(trials_on(root, "joined").keys() - before), None))
+        for each in [*psutil.Process(pid).children(recursive=True), psutil.Process(pid)]:
+            each.kill()  # as a machine that loses its power
+        _, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    with sqlite3.connect(root / "joined.db") as db:
+        rows = db.execute("select kind, trial, data from automl_events order by n").fetchall()
+    finished = [json.loads(data)["state"] for kind, _, data in rows if kind == "finished"]
+    assert finished == ["COMPLETE"] * 40
+    assert most_at_once(attempts(root, client, "joined")) == 6
+    there = {trial for kind, trial, data in rows if kind == "started" and json.loads(data)["node_id"] == late}
+    lost = {trial for kind, trial, data in rows if kind == "ended" and json.loads(data)["outcome"] == "lost"}
+    assert lost and lost <= there
+
+
+def trials_on(root: Path, name: str) -> dict[str, int]:
+    """How many attempts have started, by their node."""
+    if not (root / f"{name}.db").exists():
+        return {}
+    with sqlite3.connect(root / f"{name}.db") as db:
+        try:
+            rows = db.execute("select data from automl_events where kind = 'started'").fetchall()
+        except sqlite3.OperationalError:  # its tables are not there yet
+            return {}
+    return Counter(json.loads(data)["node_id"] for (data,) in rows)
+
+
+def test_a_node_that_joins_and_does_not_see_the_storage_gets_no_trials(
+    stack: Any, root: Path, client: Mapping[str, str]
+) -> None:
+    place = root / "mine"
+    place.mkdir()
+    hide = hiding(place)
+    words = quadratic("newcomer", 30, 1.0, storage=place)
+    with begin(root, client, *words) as process:
+        until(lambda: trials_on(root, "newcomer"))
+        pid = stack.join("ray-stranger", client["RAY_ADDRESS"], inside=hide)
+        try:
+            _, err = process.communicate(timeout=200)
+        finally:
+            leave(pid)
+    assert process.returncode == 0, err
+    [said] = [line for line in err.splitlines() if "gets no trials" in line]
+    assert "does not see what this machine wrote" in said
+    assert len(nodes(root, "newcomer")) == 2
+
+
+def hiding(place: Path) -> list[str]:
+    """What runs a command for which that folder is another, as on another machine."""
+    hide = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{place}" && exec "$@"', "sh"]
+    if subprocess.run([*hide, "true"], check=False).returncode:
+        pytest.skip("mounting needs another user")
+    return hide
+
+
 def test_the_local_engine_has_no_kinds_of_nodes(root: Path) -> None:
     words = ["--set", "resources.accelerator=A100", "--engine", "local"]
     code, _, err = say(root, {**os.environ, "PYTHONPATH": str(HERE)}, *quadratic("here", 2, 0.0), *words)
     assert code == 2 and "resources.accelerator: the local engine runs on this machine alone" in err
 
 
+@pytest.mark.parametrize("by", ["ray", "SIGTERM"])
 def test_trials_on_a_node_that_is_drained_keep_a_checkpoint_and_go_on_elsewhere(
-    stack: Any, root: Path, client: Mapping[str, str]
+    stack: Any, root: Path, client: Mapping[str, str], by: str
 ) -> None:
-    pid = stack.join("ray-spot", client["RAY_ADDRESS"], ["--labels", "spot=yes"])
+    inside = [sys.executable, str(HERE / "infra/leave.py"), "--within", "60", "--"] if by == "SIGTERM" else []
+    pid = stack.join("ray-spot", client["RAY_ADDRESS"], ["--labels", "spot=yes"], inside=inside)
     (root / "search_spaces/spot.yaml").write_text(SPOT)
     try:
         process = begin(root, client, "search", "search_spaces/spot.yaml")
-        drained = until(lambda: drain(root, client))
+        spot = until(lambda: spot_node(root, client))
+        if by == "SIGTERM":
+            leave(pid)
+            assert process.poll() is None, "it left as soon as its trial had"
+        else:
+            drain(root, client, spot)
         _, err = process.communicate(timeout=200)
         assert process.returncode == 0, err
     finally:
-        leave(pid)
+        if psutil.pid_exists(pid):
+            leave(pid)
     with sqlite3.connect(root / "spot.db") as db:
         rows = db.execute("select kind, trial, data from automl_events order by n").fetchall()
     ends = [(trial, json.loads(data)) for kind, trial, data in rows if kind == "ended"]
@@ -204,7 +273,7 @@ def test_trials_on_a_node_that_is_drained_keep_a_checkpoint_and_go_on_elsewhere(
     starts = [
         json.loads(data)["node_id"] for kind, trial, data in rows if (kind, trial) == ("started", moved)
     ]
-    assert starts[0] == drained and starts[1] != drained
+    assert starts[0] == spot and starts[1] != spot
     firsts = [
         json.loads(data)["metrics"]["first"] for kind, t, data in rows if (kind, t) == ("reported", moved)
     ]
@@ -224,8 +293,8 @@ tracking: false
 """
 
 
-def drain(root: Path, client: Mapping[str, str]) -> str | None:
-    """Have Ray drain the node for spot work, as before a preemption, once a trial has reported from there."""
+def spot_node(root: Path, client: Mapping[str, str]) -> str | None:
+    """The node for spot work, once a trial has reported from there."""
     code = """
 import json, sqlite3, ray
 ray.init(log_to_driver=False)
@@ -233,16 +302,30 @@ spot = next(n["NodeID"] for n in ray.nodes() if n["Alive"] and n["Labels"].get("
 rows = sqlite3.connect("spot.db").execute("select kind, trial, data from automl_events").fetchall()
 here = {t for kind, t, data in rows if kind == "started" and json.loads(data)["node_id"] == spot}
 if any(kind == "reported" and t in here for kind, t, _ in rows):
-    from ray._raylet import GcsClient
-    gcs = GcsClient(address=ray.get_runtime_context().gcs_address)
-    assert gcs.drain_node(spot, 2, "taken away", 0)[0]
     print(spot)
 """
+    return asked(root, client, code) or None
+
+
+def drain(root: Path, client: Mapping[str, str], node: str) -> None:
+    """Have Ray drain a node, as before a preemption."""
+    code = f"""
+import ray
+from ray._raylet import GcsClient
+ray.init(log_to_driver=False)
+gcs = GcsClient(address=ray.get_runtime_context().gcs_address)
+assert gcs.drain_node("{node}", 2, "taken away", 0)[0]
+print("told")
+"""
+    assert asked(root, client, code) == "told"
+
+
+def asked(root: Path, client: Mapping[str, str], code: str) -> str:
     said = subprocess.run([sys.executable, "-c", code], cwd=root, env=client, capture_output=True, text=True)
-    return said.stdout.strip() or None
+    return said.stdout.strip()
 
 
-def until(found: Callable[[], str | None]) -> str:
+def until(found: Callable[[], Any]) -> Any:
     end_s = time.monotonic() + 120
     while time.monotonic() < end_s:
         if thing := found():

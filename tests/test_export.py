@@ -7,8 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -22,8 +23,11 @@ import torch
 from sklearn.ensemble import RandomForestClassifier
 
 from automl.errors import WorkerError
+from automl.export import __main__ as publishing
 from automl.export import automl_model_loader
 from automl.export.base import Order, Package, Publisher, publish, publisher_environment
+from automl.forkserver import Forkserver
+from automl.process import shared_environment
 
 PROJECT = Path(__file__).parent / "project"
 ROWS = np.random.default_rng(0).normal(size=(6, 8)).astype("float32")
@@ -271,6 +275,70 @@ def test_the_publisher_has_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("AUTOML_LEDGER", "postgresql://me:hunter2@db/automl")
     environment = publisher_environment("lightning", str(tmp_path))
     assert not [name for name, value in environment.items() if "hunter2" in value]
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forkserver]:
+    """A process that has imported Lightning, where somebody has secrets and a module named as MLflow is."""
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "mlflow.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.setenv("AUTOML_OWNER", "somebody")
+    server = Forkserver("lightning", str(root), shared_environment(1), tmp_path / "server.log")
+    yield server
+    server.close()
+
+
+def test_a_publisher_is_forked_off_what_has_its_framework_and_ends_with_its_driver_alone(
+    tmp_path: Path, order: Callable[..., Order], server: Forkserver
+) -> None:
+    torch.save(linear("net.1", 3), weights(tmp_path) / "state_dict.pt")
+    with closing(Publisher("lightning", str(tmp_path), server)) as publisher:
+        assert psutil.Process(publisher.pid).ppid() == server.pid
+        server.close()  # the engine has ended, and its workers' server with it
+        asked = order(framework="lightning", model="trainers.tiny_lightning:TinyNet")
+        package = publisher.publish(asked)
+    assert package.format == "pt2"
+    assert len(stranger(package, tmp_path)["rows"]) == len(ROWS)
+    assert not psutil.pid_exists(publisher.pid)
+
+
+def test_a_forked_publisher_leaves_with_whoever_asked_for_it(server: Forkserver, tmp_path: Path) -> None:
+    publisher = Publisher("lightning", str(tmp_path), server)
+    verifier = until(lambda: next(iter(psutil.Process(publisher.pid).children()), None))
+    process = psutil.Process(publisher.pid)
+    publisher._line.close()  # as when its driver is killed
+    until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+    until(lambda: not verifier.is_running() or verifier.status() == psutil.STATUS_ZOMBIE)
+    publisher.close()
+
+
+def until(found: Callable[[], Any]) -> Any:
+    end_s = time.monotonic() + 60
+    while not (thing := found()):
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
+    return thing
+
+
+def test_a_fork_forgets_what_an_interpreter_reads_as_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"AUTOML_OWNER": "somebody", "MLFLOW_S3_ENDPOINT_URL": "http://example.org"}
+    monkeypatch.setattr(os, "environ", {**os.environ, **told})
+    monkeypatch.setattr(sys, "path", [os.getcwd(), *sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(tempfile, "tempdir", "/elsewhere")
+    before = list(sys.path)
+    publishing._begin_anew()
+    assert not [name for name in os.environ if name.startswith(("AUTOML_", "MLFLOW_S3_"))]
+    assert (sys.path, sys.dont_write_bytecode, tempfile.tempdir) == (before[1:], True, None)
+
+
+def test_where_no_fork_can_be_had_the_publisher_starts_by_itself(
+    tmp_path: Path, order: Callable[..., Order], server: Forkserver
+) -> None:
+    server.close()
+    with closing(Publisher("lightning", str(tmp_path), server)) as publisher:
+        assert psutil.Process(publisher.pid).ppid() == os.getpid()
 
 
 # What is installed here is hidden, as on a machine that has the model alone.

@@ -10,6 +10,7 @@ import ast
 import base64
 import contextlib
 import http.client
+import http.server
 import importlib.util
 import io
 import json
@@ -22,6 +23,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -199,7 +201,7 @@ def test_the_page_tells_every_variable_of_compose_and_every_option_of_the_progra
         for name in re.findall(r"`(AUTOML_\w+)`", line.split("|")[1])
     }
     assert table == set(re.findall(r"\$\{(\w+)", (COMPOSE / "compose.yaml").read_text()))
-    options = re.findall(r'add_argument\("(--\w+)"', (INFRA / "grow.py").read_text())
+    options = re.findall(r'add_argument\("(--\w+)"', (INFRA / "leave.py").read_text())
     component = ast.parse((INFRA / "torchx/search.py").read_text()).body[-1]
     assert isinstance(component, ast.FunctionDef)
     options += [f"--{each.arg}" for each in component.args.kwonlyargs]
@@ -715,7 +717,10 @@ def commands_of_files() -> Iterator[tuple[str, list[str]]]:
                 yield folder, shlex.split(each["spec"]["entrypoint"])
             if each["kind"] == "RayCluster":
                 yield folder, _started(each["spec"]["headGroupSpec"], "--head")
-                yield folder, _started(each["spec"]["workerGroupSpecs"][0], "--address=x:6379")
+                group = each["spec"]["workerGroupSpecs"][0]
+                yield folder, _started(group, "--address=x:6379")
+                before = group["template"]["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+                yield from ((f"{folder}: preStop", words) for words in shell(before[-1]))
     for name in CLOUDS:
         for key, lines in cloud(name).items():
             if key.endswith("_commands"):
@@ -768,11 +773,12 @@ def programs() -> dict[str, Any]:
 
 def complaint(words: Sequence[str]) -> str | None:
     """What is wrong with a command, if anything is."""
-    name, rest = words[0].removeprefix("~/automl/.venv/bin/"), list(words[1:])
+    words = words[1:] if words[0] == "nohup" else words
+    name, rest = re.sub(r"^(~/automl/.venv|/opt/venv)/bin/", "", words[0]), list(words[1:])
     if name in ELSEWHERE:
         return None
-    if name == "python" and rest[0].endswith("/grow.py"):
-        return _of_grow(rest[1:])
+    if name == "python" and rest[0].endswith("/leave.py"):
+        return _of_leave(rest[1:])
     if name == "python" and rest[0].endswith("/stack.py"):
         return _of_stack(rest)
     if name == ".":  # reads a file of variables, which the command before has written
@@ -815,13 +821,13 @@ def _of_click(group: Any, name: str, words: list[str]) -> str | None:
     return None
 
 
-def _of_grow(words: list[str]) -> str | None:
+def _of_leave(words: list[str]) -> str | None:
     try:
         with contextlib.redirect_stderr(io.StringIO()) as said:
-            parsed = module("infra/grow.py").arguments(words)
+            parsed = module("infra/leave.py").arguments(words)
     except SystemExit:
         return said.getvalue()
-    return complaint(parsed.command)
+    return complaint(parsed.command) if parsed.command else None
 
 
 def _of_stack(words: list[str]) -> str | None:
@@ -878,8 +884,9 @@ def test_every_command_and_flag_is_one_of_the_installed_programs() -> None:
         "ray stat",
         "mlflow server --allowed-host x",
         "automl search f.yaml --engin ray",
-        "python /opt/automl/grow.py --slots 2 -- automl serch f.yaml",
-        "python /opt/automl/grow.py --slots 0 -- automl ls",
+        "python /opt/automl/leave.py -- ray start --blok",
+        "python /opt/automl/leave.py --within 0",
+        "python /opt/automl/leave.py --notice moon",
         "nothing --at-all",
     ],
 )
@@ -964,69 +971,65 @@ def test_mlflow_lets_in_only_who_has_a_login_and_answers_to_its_own_names_only(m
     assert asked(mlflow_server, "/health", "10.1.2.3:5000") == 200, "a kubelet calls it by its address"
 
 
-CLUSTER = """
-import os, subprocess, sys, time
-import ray
-from ray._raylet import GcsClient
-from ray.autoscaler.v2.sdk import get_cluster_resource_state
+@contextlib.contextmanager
+def metadata(pages: Mapping[str, str]) -> Iterator[str]:
+    """A cloud's metadata server, which also wants what the clouds want of who asks."""
 
-ray.init(address="local", num_cpus=1, include_dashboard=False, object_store_memory=2**27)
-address = ray.get_runtime_context().gcs_address
-client = GcsClient(address=address)
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.headers.get("Metadata-Flavor") or self.headers.get("X-aws-ec2-metadata-token")
+            text = pages.get(self.path) if known in ("Google", "a token") else None
+            self.send_response(200 if text is not None else 404)
+            self.end_headers()
+            self.wfile.write((text or "").encode())
 
-def asked():
-    constraints = get_cluster_resource_state(client).cluster_resource_constraints
-    return sum(each.count for one in constraints for each in one.resource_requests)
+        def do_PUT(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"a token")
 
-def becomes(number):
-    until = time.monotonic() + 60
-    while asked() != number and time.monotonic() < until:
-        time.sleep(0.1)
-    return asked()
+        def log_message(self, *_: object) -> None:
+            pass
 
-grow = [sys.executable, sys.argv[1], "--slots", "3", "--", sys.executable, "-c"]
-said = "import os, sys; print(os.environ['RAY_ADDRESS'], flush=True); sys.stdin.read(); sys.exit(7)"
-there = {"RAY_ADDRESS": address}
-for how in ("ends", "killed"):
-    child = subprocess.Popen(
-        [*grow, said], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **there}
-    )
-    told = child.stdout.readline().decode().strip() == address
-    during = asked()
-    child.stdin.close() if how == "ends" else child.kill()
-    print(how, told, during, child.wait(), becomes(0))
-"""
-
-
-def test_room_is_asked_for_while_a_command_runs_and_given_back_however_it_ends(tmp_path: Path) -> None:
-    (tmp_path / "cluster.py").write_text(CLUSTER)
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "t" * 32, "RAY_enable_autoscaler_v2": "1"}
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "cluster.py"), str(INFRA / "grow.py")],
-        env={**os.environ, **token}, capture_output=True, text=True,
-    )  # fmt: skip
-    said = [
-        line for line in done.stdout.splitlines() if line.startswith(("ends", "killed"))
-    ]  # Ray prints too
-    assert said == ["ends True 3 7 0", "killed True 3 -9 0"], done.stdout + done.stderr
-
-
-def test_a_cluster_that_does_not_answer_is_said_without_a_traceback() -> None:
-    done = subprocess.run(
-        [sys.executable, str(INFRA / "grow.py"), "--slots", "1", "--", "true"],
-        env={**os.environ, "RAY_ADDRESS": "127.0.0.1:9"}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "RAY_ADDRESS" in done.stderr and "Traceback" not in done.stderr
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.mark.parametrize(
-    "program",
-    [["-m", "automl", "search", "search_spaces/function.yaml"], [f"{INFRA}/grow.py", "--slots", "1", "true"]],
+    ("cloud", "page", "calm", "notice"),
+    [
+        ("aws", "/latest/meta-data/spot/instance-action", None, '{"action": "terminate"}'),
+        ("gcp", "/computeMetadata/v1/instance/preempted", "FALSE", "TRUE\n"),
+    ],
 )
-def test_who_has_no_token_is_told_so_without_a_traceback(
-    project_copy: Path, tmp_path: Path, program: list[str]
-) -> None:
+def test_a_clouds_notice_is_understood(cloud: str, page: str, calm: str | None, notice: str) -> None:
+    noticed, usual = module("infra/leave.py").NOTICES[cloud]
+    assert usual.startswith("http://")
+    with metadata({} if calm is None else {page: calm}) as base:
+        assert noticed(base) is False
+    with metadata({page: notice}) as base:
+        assert noticed(base) is True
+    assert noticed("http://127.0.0.1:9") is False, "nobody answers there"
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_a_command_that_is_no_node_ends_as_it_would_alone(sign: signal.Signals) -> None:
+    leave = [sys.executable, str(INFRA / "leave.py"), "--within", "30", "--"]
+    code = "import signal; signal.signal({0}, lambda *_: exit(7)); print(1, flush=True); signal.pause()"
+    told = [*leave, sys.executable, "-c", code.format(int(sign))]
+    with subprocess.Popen(told, stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline() == b"1\n"
+        process.send_signal(sign)
+        assert process.wait(30) == 7
+    assert subprocess.run([*leave, "sh", "-c", "exit 3"], check=False).returncode == 3
+
+
+def test_who_has_no_token_is_told_so_without_a_traceback(project_copy: Path, tmp_path: Path) -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
@@ -1038,7 +1041,11 @@ def test_who_has_no_token_is_told_so_without_a_traceback(
             "PYTHONPATH": str(ROOT),
         }
         done = subprocess.run(
-            [sys.executable, *program], cwd=project_copy, env=environment, capture_output=True, text=True
+            [sys.executable, "-m", "automl", "search", "search_spaces/function.yaml"],
+            cwd=project_copy,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
     assert done.returncode == 2, done.stderr
     assert "RAY_AUTH_TOKEN_PATH" in done.stderr and "Traceback" not in done.stderr

@@ -11,11 +11,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
 import pytest
+from mlflow import MlflowClient
 
 from tests.local_stack import PROGRAM, load
 
@@ -72,24 +73,114 @@ def client(folder: Path) -> Mapping[str, str]:
     return dict(line.split("=", 1) for line in said.split("\0") if line)
 
 
+Say = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def say(client: Mapping[str, str], root: Path) -> Say:
+    """`automl`, as somebody says it who sits outside the cluster, in a project of theirs."""
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        ours = dict(client) | {"PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", "automl", *words]
+        return subprocess.run(command, cwd=root, env=ours, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def with_(**values: object) -> list[str]:
+    pairs = [f"{key.replace('__', '.')}={value}" for key, value in values.items()]
+    return [word for pair in pairs for word in ("--set", pair)]
+
+
 @pytest.mark.timeout(UP_S)
-def test_a_search_goes_through_all_services(client: Mapping[str, str], root: Path) -> None:
-    say = ["search", "search_spaces/quadratic.yaml", "--set", "budget.trials=4", "--set", "tracking={}"]
-    ours = dict(client) | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "automl"]
-    done = subprocess.run([*command, *say], cwd=root, env=ours, capture_output=True, text=True, check=False)
+def test_a_search_goes_through_all_services(say: Say, root: Path) -> None:
+    done = say("search", "search_spaces/quadratic.yaml", *with_(budget__trials=4, tracking="{}"))
     assert not done.returncode, done.stderr
-    shown = subprocess.run(
-        [*command, "show", "quadratic", "--json"],
-        cwd=root,
-        env=ours,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    attempts = [each["attempts"][0] for each in json.loads(shown.stdout)["trials"]]
+    attempts = [
+        each["attempts"][0] for each in json.loads(say("show", "quadratic", "--json").stdout)["trials"]
+    ]
     assert [each["outcome"] for each in attempts] == ["complete"] * 4
     assert not list(root.glob("*.db")), "the ledger and MLflow's database are the stack's"
+
+
+@pytest.fixture
+def mlflow(client: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, client[name])
+    return MlflowClient(client["MLFLOW_TRACKING_URI"])
+
+
+def runs(mlflow: MlflowClient, name: str) -> tuple[str, list[str]]:
+    """How the run of the search ended, and those of its trials."""
+    experiment = mlflow.get_experiment_by_name(name)
+    assert experiment
+    found = mlflow.search_runs([experiment.experiment_id])
+    [parent] = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
+    return parent.info.status, sorted(run.info.status for run in found if run is not parent)
+
+
+@pytest.mark.timeout(2 * UP_S)
+def test_a_submitted_search_goes_through_all_services(
+    say: Say, client: Mapping[str, str], mlflow: MlflowClient, tmp_path: Path, folder: Path
+) -> None:
+    """From nothing to a winner that MLflow serves, while nobody but the cluster does any of it."""
+    file, shared = "search_spaces/tiny_lightning.yaml", tmp_path / "shared"
+    sets = with_(name="sent", storage=shared, tracking="{register: sent}")
+    sent = say("submit", file, *sets, "--supervise")
+    assert (sent.returncode, sent.stdout) == (0, "sent\n"), sent.stderr
+    watched = say("show", "sent", "--follow")
+    assert watched.returncode == 0, watched.stderr + watched.stdout
+    again = say("submit", file, *sets, "--supervise", "--json")
+    assert json.loads(again.stdout)["new"] is False, again.stderr
+
+    [listed] = [each for each in json.loads(say("ls", "--json").stdout)["searches"] if each["name"] == "sent"]
+    assert (listed["state"], listed["trials"]["COMPLETE"]) == ("ENDED", 4)
+    assert listed["address"] == client["RAY_API_SERVER_ADDRESS"] and listed["owner"]
+    assert runs(mlflow, "sent") == ("FINISHED", ["FINISHED"] * 4)
+    champion = mlflow.get_model_version_by_alias("sent", "champion")
+    assert champion.status == "READY"
+    assert "validate" in say("logs", "sent", "--trial", "0").stdout.lower() or (shared / "sent").is_dir()
+    fsck = say("fsck", "sent")
+    assert fsck.returncode == 0, fsck.stdout + fsck.stderr
+
+    with urllib.request.urlopen(
+        urllib.request.Request(
+            f"{client['RAY_API_SERVER_ADDRESS']}/api/jobs/",
+            headers={"Authorization": f"Bearer {Path(client['RAY_AUTH_TOKEN_PATH']).read_text()}"},
+        ),
+        timeout=30,
+    ) as answer:
+        told = answer.read().decode()
+    assert "sent" in told
+    words = [each.read_text() for each in (folder / "secrets").iterdir()]
+    assert not [word for word in words if word in told]
+
+
+@pytest.mark.timeout(2 * UP_S)
+def test_a_submitted_search_is_stopped_and_carried_on_from_outside(
+    say: Say, mlflow: MlflowClient, tmp_path: Path
+) -> None:
+    sets = with_(name="paused", storage=tmp_path / "shared", tracking="{}", budget__trials=8)
+    file = "search_spaces/quadratic.yaml"
+    assert say("submit", file, *sets, "--set", "space.model.sleep=0.7").returncode == 0
+    until("a trial has ended", lambda: shown(say, "paused").get("COMPLETE"), UP_S)
+    stopped = say("stop", "paused")
+    assert stopped.returncode == 0, stopped.stderr
+    assert json.loads(say("show", "paused", "--json").stdout)["state"] == "STOPPED"
+    search, trials = runs(mlflow, "paused")
+    assert "RUNNING" not in (search, *trials)
+    resumed = say("resume", "paused")
+    assert resumed.returncode == 0, resumed.stderr
+    assert say("show", "paused", "--follow").returncode == 0
+    assert shown(say, "paused")["COMPLETE"] == 8
+    assert runs(mlflow, "paused") == ("FINISHED", ["FINISHED"] * 8)
+
+
+def shown(say: Say, name: str) -> Mapping[str, int]:
+    """How many of its trials are in which state; nothing while the ledger has none of it."""
+    done = say("show", name, "--json")
+    return json.loads(done.stdout)["counts"] if done.returncode == 0 else {}
 
 
 def test_who_brings_no_secret_is_refused(client: Mapping[str, str]) -> None:

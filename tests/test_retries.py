@@ -165,15 +165,15 @@ def test_a_desk_remembers_bad_nodes_and_tells_them_with_every_task(office: Offic
 
 
 def test_the_only_node_is_never_avoided() -> None:
-    from automl.engines.ray_tune import RayTune
+    from automl.engines.ray_nodes import Nodes
 
-    engine = RayTune("/nowhere")
-    engine._asked_s = float("inf")
-    engine._known = {"a": {"CPU": 2.0}, "head": {"CPU": 0.0}}
-    assert engine._avoidable(["a"], 1, 0) == []
-    engine._known = {"a": {"CPU": 2.0}, "b": {"CPU": 2.0}}
-    assert engine._avoidable(["a", "gone"], 1, 0) == ["a"]
-    assert engine._avoidable(["a", "b"], 1, 0) == []
+    nodes = Nodes(alone=True)
+    nodes._looked_s = float("inf")
+    nodes._known = {"a": {"CPU": 2.0}, "head": {"CPU": 0.0}}
+    assert nodes.avoidable(["a"], 1, 0) == []
+    nodes._known = {"a": {"CPU": 2.0}, "b": {"CPU": 2.0}}
+    assert nodes.avoidable(["a", "gone"], 1, 0) == ["a"]
+    assert nodes.avoidable(["a", "b"], 1, 0) == []
 
 
 def test_ray_stays_away_from_a_bad_node_and_survives_a_kill_for_memory(tmp_path: Path) -> None:

@@ -108,6 +108,17 @@ class Desk(Protocol):
         """How many attempts may be there at once. One that was told to end, and has not yet, still is."""
 
     @property
+    def wanted(self) -> int:
+        """How many slots an engine that grows should have, all told."""
+
+    @property
+    def gpus(self) -> float:
+        """The least that one of them takes."""
+
+    def say(self, text: str) -> None:
+        """Tell who watches something that is no fact of the search."""
+
+    @property
     def ahead(self) -> int:
         """How many tasks may be taken before there is a place for them."""
 
@@ -197,6 +208,11 @@ class Engine(ABC):
         keys = ["labels"] if kind.labels else []
         keys += ["accelerator" if ":" in name else "custom" for name in kind.amounts]
         return dict.fromkeys(keys, f"the {self.name} engine runs on this machine alone, which has none")
+
+    @property
+    def grows(self) -> bool:
+        """Whether more than `capacity` comes by itself, once it is wanted."""
+        return False
 
     @abstractmethod
     def capacity(self, cpus: float, gpus: float) -> Capacity:

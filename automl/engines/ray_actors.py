@@ -11,7 +11,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from ray.tune.search import Searcher
 
 from automl import credentials
 from automl.engines.base import Answer, Desk, Message, Task
+from automl.engines.ray_nodes import Nodes
 from automl.host import Host
 from automl.nursery import Elsewhere
 from automl.resources import Kind
@@ -52,12 +53,9 @@ class Bridge:
         self,
         desk: Desk,
         key: str,
-        avoidable: Callable[[Sequence[str], float], list[str]] = lambda nodes, gpus: [],
-        gpus: Callable[[], float] = lambda: math.inf,
-        leaving: Callable[[], Collection[str]] = tuple,
+        nodes: Nodes,
     ) -> None:
-        self.desk = desk
-        self._avoidable, self._gpus, self._leaving = avoidable, gpus, leaving
+        self.desk, self._nodes = desk, nodes
         self._places: dict[str, str] = {}
         self.vacated: set[str] = set()
         self.error: BaseException | None = None
@@ -79,7 +77,10 @@ class Bridge:
             if task is not None:
                 self._tasks[trial_id] = task
                 gpus = task.resources["gpus"]
-                avoid, plain = self._avoidable(task.avoid, gpus), json.dumps(task.to_plain())
+                avoid, plain = (
+                    self._nodes.avoidable(task.avoid, self.desk.cpus, gpus),
+                    json.dumps(task.to_plain()),
+                )
                 return {"control": self._key, "task": plain, "gpus": gpus, "avoid": avoid}
             over = self.error is not None or self.desk.done
             return Searcher.FINISHED if over and not self._tasks else None
@@ -103,7 +104,8 @@ class Bridge:
         """Whether Ray could start it now; one that waits in Tune could not be given another share."""
         taken = sum(each.resources["gpus"] for each in self._tasks.values())
         share = self.desk.share if self._tasks else 1  # one always may have what there is
-        return taken + task.resources["gpus"] <= self._gpus() * share + 1e-9
+        there = self._nodes.capacity(self.desk.cpus, 0).gpus
+        return taken + task.resources["gpus"] <= there * share + 1e-9
 
     def hear(self, trial_id: str, messages: list[Message]) -> None:
         """Hand an attempt's messages to the desk and post its decisions."""
@@ -140,11 +142,12 @@ class Bridge:
         if self.desk.stopping and not self._stopped:
             self._stopped = True
             self._put()
+        self._nodes.want(self.desk.wanted, self.desk.cpus, self.desk.gpus)
         self._vacate()
 
     def _vacate(self) -> None:
         """Attempts on nodes that will go write a checkpoint and leave; their trials go on elsewhere."""
-        leaving = self._leaving()
+        leaving = self._nodes.leaving
         told = {each for each in self._tasks if self._places.get(each) in leaving} - self.vacated
         for trial_id in told:
             self._answers[_name(self._tasks[trial_id])] = str(Answer.STOP)
@@ -243,12 +246,16 @@ class Controller(tune_controller.TuneController):
     """
 
     vacated: Collection[str] = ()  # trials whose actors are on nodes that go
-    pending = 1  # so many trials may wait for their actors at once
     _actor_manager: Actors
 
-    def update_max_pending_trials(self, max_pending_trials: int | None = None) -> None:
-        """Tune's own lets one wait, where a searcher is not its own."""
-        super().update_max_pending_trials(self.pending)
+    @property
+    def _max_pending_trials(self) -> int:
+        """How many trials may wait for their actors. Tune's own is one, where a searcher is not its own."""
+        return Actors.desk.ahead if Actors.desk else 1
+
+    @_max_pending_trials.setter
+    def _max_pending_trials(self, most: int) -> None:
+        """It is as many as there are slots, and these come and go."""
 
     def _maybe_reuse_cached_actor(self, trial: Any) -> bool:
         own = self._trial_to_actor.get(trial)
@@ -277,18 +284,17 @@ class Controller(tune_controller.TuneController):
 
 
 @contextlib.contextmanager
-def mended(desk: Desk, pending: int, vacated: Collection[str]) -> Iterator[None]:
+def mended(desk: Desk, vacated: Collection[str]) -> Iterator[None]:
     """Tune makes its parts from the names that its modules have for them.
 
     Args:
-        desk: asked whether a point is being thought of.
-        pending: how many trials may wait for their actors at once.
+        desk: asked whether a point is being thought of, and how many trials may wait for their actors.
         vacated: trials whose actors serve no other; grows meanwhile.
     """
     before = tune_controller.RayActorManager, tune_module.TuneController
     tune_controller.RayActorManager = Actors  # type: ignore[misc]
     tune_module.TuneController = Controller  # type: ignore[misc]
-    Actors.desk, Controller.pending, Controller.vacated = desk, pending, vacated
+    Actors.desk, Controller.vacated = desk, vacated
     try:
         yield
     finally:

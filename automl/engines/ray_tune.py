@@ -13,16 +13,18 @@ import os
 import secrets
 import socket
 import sys
-import time
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from automl import credentials, exposure, scratch
 from automl.engines.base import Capacity, Desk, Engine, Warm
 from automl.errors import AutoMLError, Fault, InputError
 from automl.resources import Kind
+
+if TYPE_CHECKING:
+    from automl.engines.ray_nodes import Nodes
 
 _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -35,12 +37,7 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
-
-NODES_S = 5.0
 _CLUSTER = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-_TYPED = "accelerator_type:"
-_OWN = ("CPU", "GPU", "memory", "object_store_memory")
-_NONE: Mapping[str, float] = {}
 
 
 class RayTune(Engine):
@@ -70,10 +67,8 @@ class RayTune(Engine):
         self._key = f"automl/{secrets.token_hex(8)}"
         self._mine = False
         self._nursery = ""
-        self._known: Mapping[str, Mapping[str, float]] = {}
-        self._asked_s = float("-inf")
         self._kind = Kind()
-        self._leaving: set[str] = set()  # nodes that Ray drains: before a preemption, or to scale down
+        self._seen: Nodes | None = None
 
     @property
     def _local(self) -> bool:
@@ -114,53 +109,26 @@ class RayTune(Engine):
     def welcome(self, nursery: Warm) -> None:
         self._nursery = nursery.address
 
-    def blind(self, storage: str) -> Mapping[str, str]:
-        if self._local:
-            return {}
-        from automl.engines.ray_probe import blind_nodes
+    @property
+    def _nodes(self) -> Nodes:
+        from automl.engines.ray_nodes import Nodes
 
-        return blind_nodes(storage)
+        self._seen = self._seen or Nodes(alone=self._local)
+        return self._seen
+
+    def blind(self, storage: str) -> Mapping[str, str]:
+        return {} if self._local else self._nodes.blind(storage)
 
     def narrow(self, kind: Kind) -> Mapping[str, str]:
-        import ray
+        self._kind = kind
+        return self._nodes.narrow(kind)
 
-        self._kind, self._asked_s = kind, float("-inf")
-        nodes = [node for node in ray.nodes() if node["Alive"]]
-        return {} if any(_is_of(node, kind) for node in nodes) else _lacking(nodes, kind)
+    @property
+    def grows(self) -> bool:
+        return not self._local and self._nodes.grow
 
     def capacity(self, cpus: float, gpus: float) -> Capacity:
-        nodes = self._nodes().values()
-        slots = sum(_slots(node, cpus, gpus, self._kind.amounts) for node in nodes)
-        every = [(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes]
-        return Capacity(
-            slots,
-            sum(c for c, _ in every),
-            sum(g for _, g in every),
-            max((c for c, _ in every), default=0.0),
-            max((g for _, g in every), default=0.0),
-        )
-
-    def _avoidable(self, nodes: Sequence[str], cpus: float, gpus: float) -> list[str]:
-        """Those of the nodes that are there and fit a trial; none where no other would be left."""
-        fit = {name for name, has in self._nodes().items() if _slots(has, cpus, gpus, self._kind.amounts)}
-        bad = fit.intersection(nodes)
-        return sorted(bad) if bad != fit else []
-
-    def _nodes(self) -> Mapping[str, Mapping[str, float]]:
-        """What each node has. Asked anew every few seconds: nodes come and go, but not between two trials."""
-        import ray
-
-        if time.monotonic() - self._asked_s > NODES_S:
-            self._leaving = set(ray._private.state.state.get_draining_nodes())
-            there = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in self._leaving]
-            fit = [node for node in there if _is_of(node, self._kind)]
-            self._known = {node["NodeID"]: node["Resources"] for node in fit}
-            self._asked_s = time.monotonic()
-        return self._known
-
-    def _going(self) -> Collection[str]:
-        self._nodes()
-        return self._leaving
+        return self._nodes.capacity(cpus, gpus)
 
     def run(self, desk: Desk) -> None:
         if desk.done:
@@ -170,13 +138,8 @@ class RayTune(Engine):
         from automl.engines import ray_actors as ours
 
         cpus = desk.cpus
-        bridge = ours.Bridge(
-            desk,
-            self._key,
-            lambda nodes, gpus: self._avoidable(nodes, cpus, gpus),
-            lambda: self.capacity(cpus, 0).gpus,
-            self._going,
-        )
+        bridge = ours.Bridge(desk, self._key, self._nodes)
+        self._nodes.begin(desk.say)
         trainable = tune.with_resources(
             ours.Attempt,
             lambda config: ours.placement(cpus, config.get("gpus", 0), config.get("avoid", ()), self._kind),
@@ -202,7 +165,8 @@ class RayTune(Engine):
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 ),
             )
-            with ours.mended(desk, desk.ahead, bridge.vacated):
+            with ours.mended(desk, bridge.vacated), contextlib.ExitStack() as stack:
+                stack.callback(self._nodes.end)
                 tuner.fit()
         if bridge.error:
             raise bridge.error
@@ -213,47 +177,6 @@ class RayTune(Engine):
 
             ray.shutdown()
         self._mine = False
-
-
-def _is_of(node: Mapping[str, Any], kind: Kind) -> bool:
-    labels, has = node.get("Labels", {}), node["Resources"]
-    labelled = all(labels.get(name) == value for name, value in kind.labels.items())
-    return labelled and all(has.get(name, 0.0) >= amount for name, amount in kind.amounts.items())
-
-
-def _lacking(nodes: Sequence[Mapping[str, Any]], kind: Kind) -> dict[str, str]:
-    """Which keys of `resources` no node meets, with what the nodes have; all of them where only together."""
-    asked = {f"labels.{name}": Kind(labels={name: value}) for name, value in kind.labels.items()}
-    for name, amount in kind.amounts.items():
-        typed = name.startswith(_TYPED)
-        asked["accelerator" if typed else f"custom.{name}"] = Kind({name: amount})
-    alone = [key for key, part in asked.items() if not any(_is_of(node, part) for node in nodes)]
-    what = "no node has it" if alone else "no node has all of it together"
-    return dict.fromkeys(alone or asked, f"{what}; there are {_shown(nodes)}")
-
-
-def _shown(nodes: Sequence[Mapping[str, Any]]) -> str:
-    """Accelerators, custom resources and labels of all nodes, Ray's own aside."""
-    found = set()
-    for node in nodes:
-        for name, amount in node["Resources"].items():
-            if name.startswith(_TYPED):
-                found.add(name.removeprefix(_TYPED))
-            elif name not in _OWN and not name.startswith("node:"):
-                found.add(f"{name}: {amount:g}")
-        labels = node.get("Labels", {}).items()
-        found |= {f"{name}: {value}" for name, value in labels if not name.startswith("ray.io/node-")}
-    return ", ".join(sorted(found)) or "no accelerators, custom resources or labels"
-
-
-def _slots(node: Mapping[str, float], cpus: float, gpus: float, more: Mapping[str, float] = _NONE) -> int:
-    fits = [int((node.get(name, 0.0) + 1e-9) // amount) for name, amount in more.items()]
-    if cpus:
-        fits.append(int((node.get("CPU", 0.0) + 1e-9) // cpus))
-    if gpus:
-        count = int(node.get("GPU", 0.0))
-        fits.append(count * int(1 / gpus) if gpus < 1 else int(count // gpus))
-    return min(fits) if fits else 0
 
 
 def _own_token() -> None:

@@ -1,8 +1,9 @@
-"""The publisher process: one order on stdin, one answer on stdout. `python -m automl.export`.
+"""The publisher process: one order, one answer, over the socket at its stdin. `python -m automl.export`.
 
-The first line, `{"framework": name}`, says what to import until the order comes, which is `Order` as
-JSON; without one, its driver has thought better of it. The answer is
-`{"path", "format", "verified", "seconds", "note"?}` or `{"error": one line}`, with exit status 1.
+The first line, `{"framework": name}`, says what to import until the order comes, which is
+`Order` as JSON; without one, its driver has thought better of it. The answer is
+`{"path", "format", "verified", "seconds", "note"?}` or `{"error": one line}`. It may be a fork of a
+process that has imported the framework, and nothing of the project.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import sys
+import tempfile
+import threading
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from automl import guard
 from automl.errors import AutoMLError
-from automl.export.base import Order
+from automl.export.base import NEEDLESS, Order
 
 IMPORTS: Mapping[str, tuple[str, ...]] = {
     "lightning": ("torch", "pytorch_lightning", "mlflow.pytorch"),
@@ -25,20 +29,44 @@ IMPORTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def main() -> int:
-    """The whole life of the process."""
-    guard.die_with_parent()
-    # The project's code and the frameworks print; stdout is kept for the answer alone.
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    with _prepared(json.loads(sys.stdin.readline())["framework"]) as verifier:
-        line = sys.stdin.readline()
-        if not line:
-            return 0
-        answer = _answer(Order(**json.loads(line)), verifier)
-    out.write(json.dumps(answer) + "\n")
-    out.flush()
-    return 1 if "error" in answer else 0
+def main(server: int | None = None) -> NoReturn:
+    """The whole life of the process.
+
+    Args:
+        server: given to a fork, which ends with its driver, and not with the process that it came from.
+    """
+    if server is None:
+        guard.die_with_parent()
+    else:
+        _begin_anew()
+    with open(os.dup(0), encoding="utf-8") as orders, open(os.dup(0), "w", encoding="utf-8") as answers:
+        with _prepared(json.loads(orders.readline())["framework"]) as verifier:
+            if line := orders.readline():
+                threading.Thread(target=_leave_with, args=(0,), daemon=True).start()
+                answers.write(json.dumps(_answer(Order(**json.loads(line)), verifier)) + "\n")
+                answers.flush()
+        os._exit(0)  # a framework's threads must not keep the process
+
+
+def _begin_anew() -> None:
+    """In a fork: what an interpreter reads from its environment as it starts, or keeps.
+
+    And a project's own `mlflow.py` is none of its business.
+    """
+    if sys.path[0] == os.getcwd():
+        del sys.path[0]
+    for name in [each for each in os.environ if each.startswith(NEEDLESS)]:
+        del os.environ[name]
+    tempfile.tempdir = None
+    sys.dont_write_bytecode = True
+
+
+def _leave_with(line: int) -> None:
+    """End with the driver, at the other side of a socket, while this works for it."""
+    poll = select.poll()
+    poll.register(line, select.POLLRDHUP)
+    poll.poll()
+    os._exit(1)
 
 
 @contextlib.contextmanager
@@ -66,6 +94,4 @@ def _answer(order: Order, verifier: Any) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    # Not sys.exit: a framework's threads must not keep the process.
-    code = main()
-    os._exit(code)
+    main()

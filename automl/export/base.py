@@ -10,21 +10,26 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import psutil
 
 from automl import credentials, machine
 from automl.errors import WorkerError
 from automl.scratch import folder
-from automl.trackers.base import spawn
 
 # The publisher needs none of the house's own words, nor a store for artifacts.
-_NEEDLESS = ("MLFLOW_S3_", "AUTOML_")
+NEEDLESS = ("MLFLOW_S3_", "AUTOML_")
+PROGRAM = "automl.export.__main__"
+# A server that has imported its framework forks at once.
+BORN_S = 5.0
+GONE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -71,26 +76,41 @@ class Package:
     note: str | None = None
 
 
+class Server(Protocol):
+    """A process that has imported a framework, and forks; see `automl.forkserver`."""
+
+    def fork(
+        self, environment: Mapping[str, str], lifeline: int, log: int, program: str | None = None
+    ) -> socket.socket:
+        """Where the pid of the fork can be read; nothing if there never will be one."""
+
+
 class Publisher:
     """The publisher process. It may be started before it is known what to publish, and imports meanwhile.
 
     Args:
         framework: of the model.
         root: the project's root.
+        server: it is forked off this one, which has imported the framework; else it imports that anew.
     """
 
-    def __init__(self, framework: str, root: str) -> None:
+    def __init__(self, framework: str, root: str, server: Server | None = None) -> None:
         self.framework = framework
         self._stack = contextlib.ExitStack()
         scratch = self._stack.enter_context(folder("publish"))
-        environment = publisher_environment(framework, str(scratch))
-        self._process = self._stack.enter_context(spawn("automl.export", environment, cwd=root))
+        ours, theirs = socket.socketpair()
+        self._line = self._stack.enter_context(ours)
+        with theirs:
+            self._process = _forked(server, framework, str(scratch), theirs) if server else None
+            if self._process is None:
+                self._process = _started(framework, str(scratch), root, theirs)
         self._stack.callback(self._kill)
         machine.share(machine.LAST, self._process.pid)  # until there is an order, trials go first
         self._say({"framework": framework})
 
     @property
     def pid(self) -> int:
+        assert self._process
         return self._process.pid
 
     def publish(self, order: Order, timeout_s: float = 300.0) -> Package:
@@ -104,18 +124,21 @@ class Publisher:
             WorkerError: it could not be built, or does not predict what the original does; one line.
         """
         self._hurry()
+        self._say(asdict(order))
+        self._line.settimeout(timeout_s)
         try:
-            said, _ = self._process.communicate(json.dumps(asdict(order)) + "\n", timeout_s)
-        except subprocess.TimeoutExpired:
+            with self._line.makefile("r", encoding="utf-8") as answers:
+                said = answers.readline()
+        except TimeoutError:
             raise WorkerError(f"publishing took longer than {timeout_s:g} s and was given up") from None
+        except ConnectionError:
+            said = ""
         finally:
             self._kill()
-        answer = json.loads(said.splitlines()[-1]) if said.strip() else {}
+        answer = json.loads(said) if said.strip() else {}
         if "path" in answer:
             return Package(answer["path"], answer["format"], answer["seconds"], answer.get("note"))
-        raise WorkerError(
-            answer.get("error") or f"the publisher ended with status {self._process.returncode}"
-        )
+        raise WorkerError(answer.get("error") or "the publisher ended without an answer")
 
     def close(self) -> None:
         """End the process, whatever it does. May be called twice."""
@@ -123,20 +146,50 @@ class Publisher:
 
     def _hurry(self) -> None:
         """Somebody waits for it now: it and its verifier have their full share of the processor."""
-        machine.share(0, self._process.pid)
+        machine.share(0, self.pid)
         with contextlib.suppress(psutil.Error):
-            for child in psutil.Process(self._process.pid).children(recursive=True):
+            for child in psutil.Process(self.pid).children(recursive=True):
                 machine.share(0, child.pid)
 
     def _say(self, message: Mapping[str, Any]) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(message) + "\n")
-            self._process.stdin.flush()
+        with contextlib.suppress(ConnectionError):
+            self._line.sendall(json.dumps(message).encode() + b"\n")
 
     def _kill(self) -> None:
+        assert self._process
+        if not self._process.is_running():
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
+        with contextlib.suppress(psutil.TimeoutExpired):
+            self._process.wait(GONE_S)
+
+
+def _started(framework: str, scratch: str, root: str, line: socket.socket) -> psutil.Process:
+    """One that imports everything anew. A project's own `mlflow.py` is none of its business."""
+    process = psutil.Popen(
+        [sys.executable, "-P", "-m", PROGRAM],
+        stdin=line.fileno(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=publisher_environment(framework, scratch),
+        cwd=root,
+        start_new_session=True,
+    )
+    return cast("psutil.Process", process)
+
+
+def _forked(server: Server, framework: str, scratch: str, line: socket.socket) -> psutil.Process | None:
+    """One that has the framework already; None where there can be none."""
+    try:
+        with open(os.devnull, "r+b") as nothing:
+            birth = server.fork(own_variables(framework, scratch), line.fileno(), nothing.fileno(), PROGRAM)
+        with birth:
+            birth.settimeout(BORN_S)
+            text = birth.recv(32)
+        return psutil.Process(int(text)) if text else None
+    except (OSError, psutil.Error):
+        return None
 
 
 def publish(order: Order, timeout_s: float = 300.0) -> Package:
@@ -147,7 +200,12 @@ def publish(order: Order, timeout_s: float = 300.0) -> Package:
 
 def publisher_environment(framework: str, scratch: str) -> dict[str, str]:
     """This environment without the house's credentials, on the CPU, with pickles refused."""
-    kept = {name: each for name, each in credentials.harmless().items() if not name.startswith(_NEEDLESS)}
+    kept = {name: each for name, each in credentials.harmless().items() if not name.startswith(NEEDLESS)}
+    return {**kept, **own_variables(framework, scratch)}
+
+
+def own_variables(framework: str, scratch: str) -> dict[str, str]:
+    """What the publisher's environment has beside that of whoever computes: no pickles, on the CPU."""
     mlflow = {
         # Should anything in MLflow ask for a database after all, it makes one where it does no harm.
         "MLFLOW_TRACKING_URI": f"sqlite:///{Path(scratch) / 'mlflow.db'}",
@@ -155,6 +213,6 @@ def publisher_environment(framework: str, scratch: str) -> dict[str, str]:
         "MLFLOW_LOGGING_LEVEL": "ERROR",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     }
-    keras = {"KERAS_BACKEND": kept.get("KERAS_BACKEND", "tensorflow"), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    keras = {"KERAS_BACKEND": os.environ.get("KERAS_BACKEND", "tensorflow"), "TF_CPP_MIN_LOG_LEVEL": "3"}
     house = {"CUDA_VISIBLE_DEVICES": "", "TMPDIR": scratch, "PYTHONDONTWRITEBYTECODE": "1"}
-    return {**kept, **mlflow, **house, **(keras if framework == "keras" else {})}
+    return {**mlflow, **house, **(keras if framework == "keras" else {})}

@@ -40,15 +40,18 @@ class Net(pl.LightningModule):
         hidden = [nn.Linear(64, width), act(), nn.Dropout(dropout), nn.Linear(width, width), act()]
         self.net = nn.Sequential(*hidden, nn.Linear(width, 10))
 
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x)
+
     def training_step(self, batch: Any, batch_index: int) -> Tensor:
         if batch_index == 0:
             self._laps.begin()
         x, y = batch
-        return functional.cross_entropy(self.net(x), y)
+        return functional.cross_entropy(self(x), y)
 
     def validation_step(self, batch: Any, batch_index: int) -> None:
         x, y = batch
-        scores = self.net(x)
+        scores = self(x)
         self.log("val_loss", functional.cross_entropy(scores, y))
         self.log("val_accuracy", (scores.argmax(1) == y).float().mean())
 
