@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -157,12 +158,23 @@ class Publisher:
 
     def _kill(self) -> None:
         assert self._process
-        if not self._process.is_running():
-            return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        with contextlib.suppress(psutil.TimeoutExpired):
-            self._process.wait(GONE_S)
+        if not _over(self._process):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        until_s = time.monotonic() + GONE_S
+        while not _over(self._process) and time.monotonic() < until_s:
+            time.sleep(0.005)
+
+
+def _over(process: psutil.Process) -> bool:
+    """Whether it has ended. One that is no child of this process may be a zombie for ever, and is no more."""
+    try:
+        if process.status() != psutil.STATUS_ZOMBIE:
+            return False
+        process.wait(0)  # buries it, if it is a child
+    except (psutil.NoSuchProcess, psutil.TimeoutExpired):
+        pass
+    return True
 
 
 def _started(framework: str, scratch: str, root: str, line: socket.socket) -> psutil.Process:
