@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from automl import lookup, storage
-from automl.errors import AutoMLError, LedgerAway
+from automl.errors import AutoMLError, LedgerAway, NoLedger, NoSuchSearch
 from automl.events import Event
 from automl.ledger import Ledger
 from automl.lookup import Found
@@ -19,6 +19,8 @@ from automl.search import Search
 POLL_S = 0.5
 # A driver elsewhere that falls silent may be one whose database was away: it is lost after so long.
 LOST_S = 10.0
+# One that was just sent to a cluster begins within so long.
+BEGINS_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class Follower:
 def show(name: str, ledger: str | None, view: View) -> Found:
     """Feed a view with what happens to a search, until it is closed or its driver is lost.
 
+    One that has not begun, as it was just sent to a cluster, is waited for.
+
     Args:
         name: the search.
         ledger: a URL other than the project's.
@@ -101,6 +105,7 @@ def show(name: str, ledger: str | None, view: View) -> Found:
     Raises:
         NoSuchSearch: with the names that there are.
     """
+    _wait_for(name, ledger, view)
     with lookup.opened(ledger) as book:
         follower, begun = Follower(book, name, view.say), False
         try:
@@ -113,6 +118,24 @@ def show(name: str, ledger: str | None, view: View) -> Found:
         finally:
             view.end()
         return lookup.read(book, name, book.overview)
+
+
+def _wait_for(name: str, ledger: str | None, view: View) -> None:
+    """Until the ledger has a search of that name. Into a file of this machine no cluster writes any."""
+    shared = not lookup.ledger_url(ledger, lookup.project_root()).startswith("sqlite")
+    until_s, told = time.monotonic() + (BEGINS_S if shared else 0.0), False
+    while True:
+        try:
+            with lookup.opened(ledger) as book:
+                if next(book.events(name), None):
+                    return
+        except (NoSuchSearch, NoLedger) as error:
+            if time.monotonic() >= until_s:
+                raise
+            if not told:
+                view.say(f"{error} Waiting up to {BEGINS_S:g} s for its driver")
+            told = True
+            time.sleep(POLL_S)
 
 
 def log(name: str, number: int, ledger: str | None, write: Callable[[str], None]) -> None:

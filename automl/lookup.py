@@ -19,7 +19,7 @@ from automl.ledger import Ledger
 from automl.results import History, Outline
 from automl.root import find_root
 from automl.schema import Holder
-from automl.urls import resolve_url
+from automl.urls import as_known, resolve_url
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def project_root(start: Path | None = None) -> Path:
 
 def ledger_url(given: str | None, root: Path) -> str:
     """The ledger to look into: the one given, AUTOML_LEDGER, or the project's own."""
-    return resolve_url(given or os.environ.get("AUTOML_LEDGER") or "sqlite:///automl.db", root)
+    where = given or os.environ.get("AUTOML_LEDGER") or "sqlite:///automl.db"
+    return resolve_url(as_known(where, "AUTOML_LEDGER"), root)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from automl.engines.base import Engine
 from automl.errors import Fault, InputError
 from automl.host import Host
 from automl.search import Search
-from automl.urls import mask_url, resolve_url
+from automl.urls import as_known, mask_url, resolve_url
 
 INSPECT_S = 120.0
 _VERSIONS = ("automl", "ray", "optuna", "torch", "pytorch-lightning", "tensorflow", "keras", "mlflow")
@@ -56,13 +56,14 @@ def plan(search: Search, ledger: str | None = None) -> Plan:
     """
     root = project.find_root(Path(search.file).parent if search.file else Path.cwd())
     where = ledger or search.ledger or os.environ.get("AUTOML_LEDGER") or "sqlite:///automl.db"
+    where = as_known(where, "AUTOML_LEDGER")
     place = search.storage
     if not storage.is_remote(place):
         place = str(root / storage.local_path(place))
     uri = None
     if search.tracking:
         uri = search.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-        uri = resolve_url(uri, root)
+        uri = resolve_url(as_known(uri, "MLFLOW_TRACKING_URI"), root)
     return Plan(search, root, resolve_url(where, root), place, uri)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,12 @@ def without_password(url: str) -> str:
     head, mark, query = masked.partition("?")
     kept = "&".join(each for each in re.split("[&;]", query) if not each.endswith("=***"))
     return head + (mark + kept if kept else "")
+
+
+def as_known(url: str, variable: str) -> str:
+    """The URL as the environment has it, password included, if that is the same place; else as it is."""
+    known = os.environ.get(variable)
+    return known if known and without_password(known) == url else url
 
 
 def ledger_fault(url: str, where: str = "ledger") -> Fault | None:

@@ -29,6 +29,7 @@ class Head:
         cpus: that it has.
         environment: what its processes, drivers of jobs too, see beside this process's environment.
         more: further options of `ray start`.
+        token: a process that talks to several clusters has one for all: Ray reads it once.
 
     Attributes:
         token: that clients need, as `client` has it.
@@ -37,9 +38,13 @@ class Head:
     """
 
     def __init__(
-        self, cpus: int, environment: Mapping[str, str], more: Mapping[str, object] | None = None
+        self,
+        cpus: int,
+        environment: Mapping[str, str],
+        more: Mapping[str, object] | None = None,
+        token: str | None = None,
     ) -> None:
-        self.token = secrets.token_hex(16)
+        self.token = token or secrets.token_hex(16)
         self.client = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
         self._environment = {**os.environ, **self.client, "RAY_USAGE_STATS_ENABLED": "0", **environment}
         port, dashboard, agent = _free_ports(3)

@@ -157,7 +157,7 @@ FLOORS: list[tuple[str, ...]] = [
         "stop",
         "follow",
     ),
-    ("door", "board", "console", "doctor", "cli", "__main__", ""),
+    ("door", "board", "console", "doctor", "verbs", "cli_runs", "cli", "__main__", ""),
 ]
 
 # Which files are one adapter. Two adapters never import each other, bases and these aside.
@@ -215,7 +215,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "fsspec": ("storage",),
     "pyarrow": ("arrays",),
     "rich": ("console", "tables", "cli", "doctor"),
-    "typer": ("cli",),
+    "typer": ("verbs", "cli_runs", "cli"),
 }
 
 HEAVY = (

@@ -35,6 +35,12 @@ def running(folder: Path) -> list[int]:
     return found
 
 
+def with_word(word: str) -> list[int]:
+    """Processes whose command has it."""
+    listed = psutil.process_iter(["cmdline"])
+    return [each.pid for each in listed if word in " ".join(each.info["cmdline"] or ())]
+
+
 def verb(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(PROGRAM), name, str(folder)]
     return subprocess.run(command, capture_output=True, text=True, timeout=UP_S, check=False)
@@ -120,6 +126,10 @@ def runs(mlflow: MlflowClient, name: str) -> tuple[str, list[str]]:
     return parent.info.status, sorted(run.info.status for run in found if run is not parent)
 
 
+def flat(ends: tuple[str, list[str]]) -> list[str]:
+    return [ends[0], *ends[1]]
+
+
 @pytest.mark.timeout(2 * UP_S)
 def test_a_submitted_search_goes_through_all_services(
     say: Say, client: Mapping[str, str], mlflow: MlflowClient, tmp_path: Path, folder: Path
@@ -135,11 +145,10 @@ def test_a_submitted_search_goes_through_all_services(
     assert json.loads(again.stdout)["new"] is False, again.stderr
 
     [listed] = [each for each in json.loads(say("ls", "--json").stdout)["searches"] if each["name"] == "sent"]
-    assert (listed["state"], listed["trials"]["COMPLETE"]) == ("ENDED", 4)
+    assert (listed["state"], listed["counts"]["COMPLETE"]) == ("ENDED", 4)
     assert listed["address"] == client["RAY_API_SERVER_ADDRESS"] and listed["owner"]
-    assert runs(mlflow, "sent") == ("FINISHED", ["FINISHED"] * 4)
-    champion = mlflow.get_model_version_by_alias("sent", "champion")
-    assert champion.status == "READY"
+    until("MLflow has it", lambda: runs(mlflow, "sent") == ("FINISHED", ["FINISHED"] * 4))
+    assert mlflow.get_model_version_by_alias("sent", "champion").status == "READY"
     assert "validate" in say("logs", "sent", "--trial", "0").stdout.lower() or (shared / "sent").is_dir()
     fsck = say("fsck", "sent")
     assert fsck.returncode == 0, fsck.stdout + fsck.stderr
@@ -168,13 +177,12 @@ def test_a_submitted_search_is_stopped_and_carried_on_from_outside(
     stopped = say("stop", "paused")
     assert stopped.returncode == 0, stopped.stderr
     assert json.loads(say("show", "paused", "--json").stdout)["state"] == "STOPPED"
-    search, trials = runs(mlflow, "paused")
-    assert "RUNNING" not in (search, *trials)
+    until("MLflow has it", lambda: mlflow.get_experiment_by_name("paused"))
+    until("its runs have ended", lambda: "RUNNING" not in flat(runs(mlflow, "paused")))
     resumed = say("resume", "paused")
     assert resumed.returncode == 0, resumed.stderr
-    assert say("show", "paused", "--follow").returncode == 0
-    assert shown(say, "paused")["COMPLETE"] == 8
-    assert runs(mlflow, "paused") == ("FINISHED", ["FINISHED"] * 8)
+    until("it has gone on to its end", lambda: shown(say, "paused")["COMPLETE"] == 8, UP_S)
+    until("MLflow has it", lambda: runs(mlflow, "paused") == ("FINISHED", ["FINISHED"] * 8))
 
 
 def shown(say: Say, name: str) -> Mapping[str, int]:
@@ -226,9 +234,7 @@ def test_down_finds_what_a_killed_start_left(tmp_path: Path, sign: signal.Signal
     start.send_signal(sign)
     start.wait(60)
     assert not verb("down", place).returncode
-    assert not [
-        p.pid for p in psutil.process_iter(["cmdline"]) if str(short) in " ".join(p.info["cmdline"] or ())
-    ]
+    until("what was killed as it began has ended too", lambda: not with_word(str(short)))
     assert not short.exists() and not (place / "env.sh").exists()
 
 

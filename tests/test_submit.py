@@ -195,36 +195,34 @@ def test_one_whose_driver_was_killed_is_lost_and_goes_on_by_resume(
 
 
 def test_one_whose_head_died_is_lost_and_goes_on_on_another_cluster(
-    a_search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
+    head: Head, a_search: Callable[..., Search]
 ) -> None:
     search = a_search("beheaded", 5, **{"model.sleep": 0.3})
-    with Head(2, {"PYTHONPATH": str(ROOT)}) as first:
-        monkeypatch.setenv("RAY_AUTH_TOKEN", first.token)
+    with Head(2, {"PYTHONPATH": str(ROOT)}, token=head.token) as first:
         sent = automl.submit(search, first.jobs, supervise=True)
         until(search, lambda now: now["counts"]["COMPLETE"] >= 1, sent)
         first.die()
     lost = until(search, lambda now: now["state"] == "LOST")
-    with Head(2, {"PYTHONPATH": str(ROOT)}) as second:
-        monkeypatch.setenv("RAY_AUTH_TOKEN", second.token)
-        again = automl.resume("beheaded", second.jobs, ledger=search.ledger)
-        assert isinstance(again, automl.Submission) and again.new
-        now = until(search, lambda now: now["state"] == "ENDED", again)
+    again = automl.resume("beheaded", head.jobs, ledger=search.ledger)
+    assert isinstance(again, automl.Submission) and again.new
+    now = until(search, lambda now: now["state"] == "ENDED", again)
     assert [trial["state"] for trial in now["trials"]] == ["COMPLETE"] * 5
     assert lost["counts"]["COMPLETE"] >= 1
 
 
-def test_one_without_a_token_is_sent_only_on_demand(
-    a_search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_without_a_token_is_sent_only_on_demand(a_search: Callable[..., Search]) -> None:
     search = a_search("open", 2)
+    Path("search_spaces/open.yaml").write_text(search.to_yaml())
     open_ = {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": ""}
-    for name, value in open_.items():
-        monkeypatch.setenv(name, value)
+    words = [sys.executable, "-m", "automl", "submit", "search_spaces/open.yaml", "--address"]
+    pipes: dict[str, Any] = {"capture_output": True, "text": True, "timeout": PATIENCE_S}
+    pipes["env"] = {**os.environ, "PYTHONPATH": str(ROOT), **open_}
     with Head(2, {"PYTHONPATH": str(ROOT), **open_}) as head:
-        with pytest.raises(InputError, match="--insecure"):
-            automl.submit(search, head.jobs)
-        sent = automl.submit(search, head.jobs, insecure=True)
-        assert until(search, ended, sent)["state"] == "ENDED", sent.log()
+        refused = subprocess.run([*words, head.jobs], **pipes)
+        assert refused.returncode == 2 and "say --insecure" in refused.stderr
+        sent = subprocess.run([*words, head.jobs, "--insecure"], **pipes)
+        assert sent.returncode == 0, sent.stderr
+        assert until(search, ended)["state"] == "ENDED"
 
 
 def test_it_is_stopped_from_here_by_request_and_goes_on_where_it_was(

@@ -55,8 +55,8 @@ def _nothing() -> None:
     """To have room was all."""
 
 
-def grows(patience_s: float = 0.0) -> bool:
-    """Whether an autoscaler adds nodes to the cluster.
+def grows(patience_s: float = 0.0) -> bool | None:
+    """Whether an autoscaler adds nodes to the cluster; None where that is not known yet.
 
     It has names for the kinds of its nodes; a cluster without one has none, or one that only looks on and
     names each node after itself.
@@ -67,7 +67,7 @@ def grows(patience_s: float = 0.0) -> bool:
     until_s = time.monotonic() + patience_s
     while not (kinds := _kinds()) and time.monotonic() < until_s:
         time.sleep(LOOK_S)
-    return any(not kind.startswith(_NAMELESS) for kind in kinds)
+    return any(not kind.startswith(_NAMELESS) for kind in kinds) if kinds else None
 
 
 def _kinds() -> list[str]:

@@ -26,8 +26,6 @@ class Nodes:
     Args:
         alone: this machine is all there ever is.
 
-    Attributes:
-        leaving: ids of nodes that Ray drains: before a preemption, or to scale down.
     """
 
     def __init__(self, alone: bool) -> None:
@@ -38,28 +36,28 @@ class Nodes:
         self._place, self._met = "", set[str]()
         self._newcomers: Newcomers | None = None
         self._growth: Growth | None = None
-        self._grows = False
-        self.leaving: set[str] = set()
+        self._grows: bool | None = False if alone else None
+        self._drained: set[str] = set()
 
     def blind(self, storage: str) -> Mapping[str, str]:
-        """The nodes that do not share a storage; from now on those that come are asked too."""
-        self._met, self._place = set(living()), storage
-        return blind_nodes(storage)
+        """The nodes that count and do not share a storage; from now on those that come are asked too."""
+        asked = {name: node for name, node in living().items() if _is_of(node, self._kind)}
+        self._met, self._place = set(asked), storage
+        return blind_nodes(storage, asked)
 
     def narrow(self, kind: Kind) -> Mapping[str, str]:
         """From now on only nodes of this kind count; what no node has, by the key of `resources`."""
         self._kind, self._looked_s = kind, float("-inf")
         nodes = list(living().values())
-        if any(_is_of(node, kind) for node in nodes) or self.grow:
+        if any(_is_of(node, kind) for node in nodes) or self.grow(FIRST_S):
             return {}
         return _lacking(nodes, kind)
 
-    @property
-    def grow(self) -> bool:
-        """Whether the cluster adds nodes by itself."""
-        if not self._alone and not self._grows:
-            self._grows = grows(FIRST_S)
-        return self._grows
+    def grow(self, patience_s: float = 0.0) -> bool:
+        """Whether the cluster adds nodes by itself, as far as that is known within a time."""
+        if self._grows is None:
+            self._grows = grows(patience_s)
+        return bool(self._grows)
 
     def capacity(self, cpus: float, gpus: float) -> Capacity:
         nodes = self._look().values()
@@ -76,13 +74,22 @@ class Nodes:
     def avoidable(self, bad: Sequence[str], cpus: float, gpus: float) -> list[str]:
         """What an attempt must keep off: nodes that do not share the storage, and the bad ones that fit it.
 
-        Bad ones are avoided only where others are left.
+        Bad ones are avoided only where others are left. One that was not asked yet does not count, but is not
+        avoided: Tune starts all actors anew where an attempt is kept off other nodes than before.
         """
         there = self._look()
         fit = {name for name, has in there.items() if _slots(has, cpus, gpus, self._kind.amounts)}
         known = fit.intersection(bad)
-        unusable = self._newcomers.unusable if self._newcomers else set()
-        return sorted(unusable | (known if known != fit else set()))
+        blind = self._newcomers.blind if self._newcomers else set()
+        return sorted(blind | (known if known != fit else set()))
+
+    @property
+    def leaving(self) -> set[str]:
+        """Ids of nodes whose attempts go on elsewhere.
+
+        Ray drains them, before a preemption or to scale down; or they joined and do not share the storage.
+        """
+        return self._drained | (self._newcomers.blind if self._newcomers else set())
 
     def begin(self, say: Callable[[str], None]) -> None:
         """A search runs from now on: nodes that come are asked whether they share its storage."""
@@ -94,7 +101,7 @@ class Nodes:
         if self._alone or time.monotonic() - self._wanted_s < LOOK_S:
             return
         self._wanted_s = time.monotonic()
-        if not self.grow:
+        if not self.grow():
             return
         self._growth = self._growth or Growth(cpus, gpus, self._kind)
         self._growth.want(slots - self.capacity(cpus, gpus).slots)
@@ -110,8 +117,8 @@ class Nodes:
     def _look(self) -> Mapping[str, Mapping[str, float]]:
         """What each node has that may be used."""
         if time.monotonic() - self._looked_s > LOOK_S:
-            self.leaving = set(ray._private.state.state.get_draining_nodes())
-            there = {name: node for name, node in living().items() if name not in self.leaving}
+            self._drained = set(ray._private.state.state.get_draining_nodes())
+            there = {name: node for name, node in living().items() if name not in self._drained}
             fit = {name: node for name, node in there.items() if _is_of(node, self._kind)}
             sound: Collection[str] = self._newcomers.sound(fit) if self._newcomers else fit
             self._known = {name: node["Resources"] for name, node in fit.items() if name in sound}

@@ -87,13 +87,14 @@ class Inquiry:
         return None
 
 
-def blind_nodes(place: str) -> dict[str, str]:
-    """Those of the living nodes that do not share the storage with this machine.
+def blind_nodes(place: str, nodes: Mapping[str, Node]) -> dict[str, str]:
+    """Those of the nodes that do not share the storage with this machine.
 
     One that dies meanwhile is none of them: Ray needs a moment to notice.
 
     Args:
         place: a storage, as the nodes will be told of it.
+        nodes: who is asked, by their ids.
 
     Returns:
         what is wrong, by the node's host.
@@ -101,7 +102,6 @@ def blind_nodes(place: str) -> dict[str, str]:
     Raises:
         OSError, ValueError, ImportError: this machine itself cannot write there.
     """
-    nodes = living()
     inquiry = Inquiry(place, nodes.values())
     try:
         wrong = {node: said for node, said in inquiry.answers().items() if said}
@@ -154,11 +154,6 @@ class Newcomers:
                 self._asked.pop(node).close()
                 self._hear(nodes[node], said[node])
         return self._sound & nodes.keys()
-
-    @property
-    def unusable(self) -> set[str]:
-        """Ids of nodes that must get no trial, or none yet."""
-        return self.blind | self._asked.keys()
 
     def close(self) -> None:
         for inquiry in self._asked.values():

@@ -125,7 +125,9 @@ class RayTune(Engine):
 
     @property
     def grows(self) -> bool:
-        return not self._local and self._nodes.grow
+        from automl.engines.ray_nodes import FIRST_S
+
+        return self._nodes.grow(FIRST_S)
 
     def capacity(self, cpus: float, gpus: float) -> Capacity:
         return self._nodes.capacity(cpus, gpus)

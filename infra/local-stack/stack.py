@@ -228,7 +228,10 @@ class Stack:
         Returns:
             the id of its process, which ends the node when it is told to end.
         """
-        return self._start_node(name, [f"--address={address}", *options], environment or {}, inside)
+        # Of its own, as on another machine: what one node unpacks for a job, another would replace.
+        place = Path(self._known()["short"]) / f"n{len(self._known()['processes'])}"
+        where = [f"--address={address}", f"--temp-dir={place}", *options]
+        return self._start_node(name, where, environment or {}, inside)
 
     def _start_node(
         self, name: str, where: Sequence[str], told: Mapping[str, str], inside: Sequence[str] = ()
