@@ -160,17 +160,12 @@ FLOORS: list[tuple[str, ...]] = [
     ("door", "board", "console", "doctor", "verbs", "cli_runs", "cli", "__main__", ""),
 ]
 
+RAY = tuple(f"engines.ray_{each}" for each in ("tune", "actors", "jobs", "probe", "nodes", "growth"))
+
 # Which files are one adapter. Two adapters never import each other, bases and these aside.
 ADAPTERS: dict[str, tuple[str, ...]] = {
     "local": ("engines.local",),
-    "ray": (
-        "engines.ray_tune",
-        "engines.ray_actors",
-        "engines.ray_jobs",
-        "engines.ray_probe",
-        "engines.ray_nodes",
-        "engines.ray_growth",
-    ),
+    "ray": RAY,
     "lightning": (
         "frameworks.lightning",
         "frameworks.lightning_fit",
@@ -194,14 +189,7 @@ ADAPTERS: dict[str, tuple[str, ...]] = {
 SHARED = ("trackers.picture", "trackers.flavors", "frameworks.torch_memory")
 
 DOORS: dict[str, tuple[str, ...]] = {
-    "ray": (
-        "engines.ray_tune",
-        "engines.ray_actors",
-        "engines.ray_jobs",
-        "engines.ray_probe",
-        "engines.ray_nodes",
-        "engines.ray_growth",
-    ),
+    "ray": RAY,
     "optuna": ("brain", "thought", "points", "samplers", "thinning", "trackers.optuna_rdb"),
     "mlflow": ("trackers.*",),
     "torch": ("frameworks.*", "export.*"),

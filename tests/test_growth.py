@@ -76,7 +76,7 @@ def test_a_search_has_the_cluster_grow_to_what_it_can_use(
     root: Path, client: Mapping[str, str], parallel: int | str
 ) -> None:
     more = {"resources.parallel": parallel}
-    code, _, err = say(root, client, *quadratic("grown", 7, 0.8, **more))
+    code, _, err = say(root, client, *quadratic("grown", 14, 0.8, **more))
     assert code == 0, err
     assert "the cluster is asked to grow, and the search waits" in err
     assert most_at_once(attempts(root, client, "grown")) == 2

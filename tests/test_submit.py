@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from ray._raylet import AuthenticationTokenLoader
 
 import automl
 from automl import lookup, submission
@@ -37,11 +38,16 @@ def head() -> Iterator[Head]:
 
 
 @pytest.fixture(autouse=True)
-def client(head: Head, monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process as somebody outside the cluster, who has its token."""
-    for name, value in head.client.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+def client(head: Head) -> Iterator[None]:
+    """This process as somebody outside the cluster, who has its token. Ray reads a token once."""
+    token = AuthenticationTokenLoader.instance()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in head.client.items():
+            patch.setenv(name, value)
+        patch.delenv("RAY_ADDRESS", raising=False)
+        token.reset_cache()
+        yield
+    token.reset_cache()
 
 
 @pytest.fixture
