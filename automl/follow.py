@@ -127,15 +127,16 @@ def _wait_for(name: str, ledger: str | None, view: View) -> None:
     while True:
         try:
             with lookup.opened(ledger) as book:
-                if next(book.events(name), None):
-                    return
+                begun = next(book.events(name), None) is not None
+            if begun or time.monotonic() >= until_s:
+                return
         except (NoSuchSearch, NoLedger) as error:
             if time.monotonic() >= until_s:
                 raise
             if not told:
                 view.say(f"{error} Waiting up to {BEGINS_S:g} s for its driver")
             told = True
-            time.sleep(POLL_S)
+        time.sleep(POLL_S)
 
 
 def log(name: str, number: int, ledger: str | None, write: Callable[[str], None]) -> None:

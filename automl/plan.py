@@ -175,7 +175,7 @@ def resource_notes(search: Search, engine: Engine) -> list[str]:
     if wants.gpus == "auto" and not has_gpus(engine):
         notes.append("resources.gpus: auto: there is no GPU here, so trials run on CPUs alone")
     least = packing.extremes(wants.gpus, has_gpus(engine))[0]
-    if engine.grows and engine.capacity(wants.cpus, least).slots < 1:
+    if engine.capacity(wants.cpus, least).slots < 1 and engine.grows:
         notes.append(
             f"no node there has room for a trial ({wants.cpus:g} cpus, {least:g} gpus): the cluster is asked "
             "to grow, and the search waits. If none comes, look at what its nodes can have: ray status"

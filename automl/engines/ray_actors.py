@@ -77,10 +77,8 @@ class Bridge:
             if task is not None:
                 self._tasks[trial_id] = task
                 gpus = task.resources["gpus"]
-                avoid, plain = (
-                    self._nodes.avoidable(task.avoid, self.desk.cpus, gpus),
-                    json.dumps(task.to_plain()),
-                )
+                avoid = self._nodes.avoidable(task.avoid, self.desk.cpus, gpus)
+                plain = json.dumps(task.to_plain())
                 return {"control": self._key, "task": plain, "gpus": gpus, "avoid": avoid}
             over = self.error is not None or self.desk.done
             return Searcher.FINISHED if over and not self._tasks else None
@@ -142,7 +140,7 @@ class Bridge:
         if self.desk.stopping and not self._stopped:
             self._stopped = True
             self._put()
-        self._nodes.want(self.desk.wanted, self.desk.cpus, self.desk.gpus)
+        self._nodes.want_for(self.desk)
         self._vacate()
 
     def _vacate(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import ray
 
-from automl.engines.base import Capacity
+from automl.engines.base import Capacity, Desk
 from automl.engines.ray_growth import Growth, grows
 from automl.engines.ray_probe import Newcomers, Node, blind_nodes, living
 from automl.resources import Kind
@@ -96,15 +96,18 @@ class Nodes:
         if self._place:
             self._newcomers = Newcomers(self._place, self._met, say)
 
-    def want(self, slots: int, cpus: float, gpus: float) -> None:
-        """So many places in all could be used: a cluster that grows by itself is told of those it lacks."""
+    def want_for(self, desk: Desk) -> None:
+        """A cluster that grows by itself is told of the places that a search could use and it lacks.
+
+        Called with every report; looks as seldom as `_look` does.
+        """
         if self._alone or time.monotonic() - self._wanted_s < LOOK_S:
             return
         self._wanted_s = time.monotonic()
         if not self.grow():
             return
-        self._growth = self._growth or Growth(cpus, gpus, self._kind)
-        self._growth.want(slots - self.capacity(cpus, gpus).slots)
+        self._growth = self._growth or Growth(desk.cpus, desk.gpus, self._kind)
+        self._growth.want(desk.wanted - self.capacity(desk.cpus, desk.gpus).slots)
 
     def end(self) -> None:
         """The search has ended: nothing more is asked, and nothing more wanted."""
