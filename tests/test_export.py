@@ -24,7 +24,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from automl.errors import WorkerError
 from automl.export import __main__ as publishing
-from automl.export import automl_model_loader
+from automl.export import automl_model_loader, base
 from automl.export.base import GONE_S, Order, Package, Publisher, publish, publisher_environment
 from automl.forkserver import Forkserver
 from automl.process import shared_environment
@@ -284,6 +284,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forkserv
     root.mkdir()
     (root / "mlflow.py").write_text("raise SystemExit('not this one')")
     monkeypatch.setenv("AUTOML_OWNER", "somebody")
+    monkeypatch.setattr(base, "BORN_S", 60.0)  # a driver comes here when trials have run; this, at once
     server = Forkserver("lightning", str(root), shared_environment(1), tmp_path / "server.log")
     yield server
     server.close()
@@ -315,6 +316,24 @@ def test_a_forked_publisher_leaves_with_whoever_asked_for_it(server: Forkserver,
     until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
     until(lambda: not verifier.is_running() or verifier.status() == psutil.STATUS_ZOMBIE)
     publisher.close()
+
+
+def test_a_publisher_that_is_born_too_late_leaves_and_another_does_its_work(
+    server: Forkserver, tmp_path: Path, order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "BORN_S", 0.1)
+    process = psutil.Process(server.pid)
+    process.suspend()
+    torch.save(linear("net.1", 3), weights(tmp_path) / "state_dict.pt")
+    with closing(Publisher("lightning", str(tmp_path), server)) as publisher:
+        assert psutil.Process(publisher.pid).ppid() == os.getpid()
+        process.resume()
+        with open(os.devnull, "r+b") as nothing:  # answered after the one before it
+            birth = server.fork({}, nothing.fileno(), nothing.fileno(), base.PROGRAM)
+        with birth:
+            assert birth.recv(32)
+        until(lambda: not process.children())
+        assert publisher.publish(order(framework="lightning", model="trainers.tiny_lightning:TinyNet"))
 
 
 def until(found: Callable[[], Any]) -> Any:

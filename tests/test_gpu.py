@@ -277,8 +277,10 @@ def test_after_the_first_trial_four_share_its_gpu_and_a_larger_one_gets_more(eng
     assert shares[0] == (0, 1)
     assert [gpus for trial, gpus in shares if trial == 6] == [0.25, 0.5]
     assert {gpus for trial, gpus in shares if trial not in (0, 6)} == {0.25}
-    # Warm workers serve their share: one for the whole GPU, four for its quarters, one for the half.
-    assert len({each["pid"] for each in seen if "pid" in each}) <= 7
+    # Warm workers serve their share: of ten attempts one had the whole GPU, four its quarters and one the
+    # half, in the place of two quarters at least, which the last two may have to start again.
+    assert len(shares) == 10
+    assert len({each["pid"] for each in seen if "pid" in each}) <= 8
 
 
 def test_without_a_gpu_auto_runs_on_cpus_and_says_so(root: Path) -> None:

@@ -40,7 +40,10 @@ def main(server: int | None = None) -> NoReturn:
     else:
         _begin_anew()
     with open(os.dup(0), encoding="utf-8") as orders, open(os.dup(0), "w", encoding="utf-8") as answers:
-        with _prepared(json.loads(orders.readline())["framework"]) as verifier:
+        said = orders.readline()
+        if not said:  # its driver waited no longer for its birth
+            os._exit(0)
+        with _prepared(json.loads(said)["framework"]) as verifier:
             if line := orders.readline():
                 threading.Thread(target=_leave_with, args=(0,), daemon=True).start()
                 answers.write(json.dumps(_answer(Order(**json.loads(line)), verifier)) + "\n")

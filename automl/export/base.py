@@ -99,12 +99,9 @@ class Publisher:
         self.framework = framework
         self._stack = contextlib.ExitStack()
         scratch = self._stack.enter_context(folder("publish"))
-        ours, theirs = socket.socketpair()
-        self._line = self._stack.enter_context(ours)
-        with theirs:
-            self._process = _forked(server, framework, str(scratch), theirs) if server else None
-            if self._process is None:
-                self._process = _started(framework, str(scratch), root, theirs)
+        born = _forked(server, framework, str(scratch)) if server else None
+        self._process, line = born or _started(framework, str(scratch), root)
+        self._line = self._stack.enter_context(line)
         self._stack.callback(self._kill)
         machine.share(machine.LAST, self._process.pid)  # until there is an order, trials go first
         self._say({"framework": framework})
@@ -177,31 +174,39 @@ def _over(process: psutil.Process) -> bool:
     return True
 
 
-def _started(framework: str, scratch: str, root: str, line: socket.socket) -> psutil.Process:
-    """One that imports everything anew. A project's own `mlflow.py` is none of its business."""
-    process = psutil.Popen(
-        [sys.executable, "-P", "-m", PROGRAM],
-        stdin=line.fileno(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=publisher_environment(framework, scratch),
-        cwd=root,
-        start_new_session=True,
-    )
-    return cast("psutil.Process", process)
+def _started(framework: str, scratch: str, root: str) -> tuple[psutil.Process, socket.socket]:
+    """One that imports everything anew, and the line to it. A project's own `mlflow.py` is not for it."""
+    line, theirs = socket.socketpair()
+    with theirs:
+        process = psutil.Popen(
+            [sys.executable, "-P", "-m", PROGRAM],
+            stdin=theirs.fileno(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=publisher_environment(framework, scratch),
+            cwd=root,
+            start_new_session=True,
+        )
+    return cast("psutil.Process", process), line
 
 
-def _forked(server: Server, framework: str, scratch: str, line: socket.socket) -> psutil.Process | None:
-    """One that has the framework already; None where there can be none."""
+def _forked(server: Server, framework: str, scratch: str) -> tuple[psutil.Process, socket.socket] | None:
+    """One that has the framework already, and the line to it; None where there is none in time.
+
+    One that is born after that finds nobody at the other end of its line, and leaves.
+    """
+    line, theirs = socket.socketpair()
     try:
-        with open(os.devnull, "r+b") as nothing:
-            birth = server.fork(own_variables(framework, scratch), line.fileno(), nothing.fileno(), PROGRAM)
+        with theirs, open(os.devnull, "r+b") as nothing:
+            birth = server.fork(own_variables(framework, scratch), theirs.fileno(), nothing.fileno(), PROGRAM)
         with birth:
             birth.settimeout(BORN_S)
-            text = birth.recv(32)
-        return psutil.Process(int(text)) if text else None
+            if text := birth.recv(32):
+                return psutil.Process(int(text)), line
     except (OSError, psutil.Error):
-        return None
+        pass
+    line.close()
+    return None
 
 
 def publish(order: Order, timeout_s: float = 300.0) -> Package:
