@@ -14,7 +14,7 @@ search: install  ## a real search: Lightning and Keras on scikit-learn's digits
 	$(BIN)/automl search search_spaces/digits.yaml
 
 test: install  ## all tests, in WORKERS=2 processes; a file's stay together, and each process has a Ray
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: install  ## ruff and mypy
 	$(BIN)/ruff format --check .

@@ -33,6 +33,7 @@ from automl.reclaim import reclaimed
 from automl.results import History, Trial, best_trials
 from automl.schema import Request
 from automl.search import Search
+from automl.trackers import base as trackers
 from automl.urls import mask_url
 from automl.warmup import prepare, warm_up
 
@@ -133,13 +134,25 @@ def run(
     runs = engine if isinstance(engine, Engine) else engine_for(engine, planned.root, address, insecure)
     with contextlib.ExitStack() as stack:
         nursery = stack.enter_context(contextlib.closing(warm_up(planned, runs)))
+        follower = _follower(planned)
+        if follower:
+            stack.callback(follower.close)
         stack.enter_context(contextlib.closing(runs))
         takes = prepare(planned, runs, nursery)
         book = Ledger(planned.ledger)
         stack.callback(book.close)
         waits = spool.place(planned.storage, planned.root, search.name)
         lease = stack.enter_context(book.lease(search.name, say=view.say, waits=waits))
-        return _Driver(planned, runs, nursery, lease, takes, view).drive(changed)
+        return _Driver(planned, runs, nursery, lease, takes, view, follower).drive(changed)
+
+
+def _follower(planned: Plan) -> trackers.Follower | None:
+    """What shows the search in MLflow; importing that takes long, so it begins before there is a search."""
+    if planned.tracking_uri is None and not os.environ.get("AUTOML_OPTUNA_STORAGE"):
+        return None
+    follower = trackers.Follower()
+    follower.start()
+    return follower
 
 
 class _Driver:
@@ -153,12 +166,13 @@ class _Driver:
         lease: Lease,
         takes: Mapping[str, Any],
         view: View,
+        follower: trackers.Follower | None,
     ) -> None:
         self._plan, self._engine, self._lease, self._view = planned, engine, lease, view
         self._nursery = nursery
         self._takes = takes
         self._gpus = has_gpus(engine)
-        self._follower: Any = None
+        self._follower = follower
         self._signal: int | None = None
         self._skippable = False
 
@@ -188,7 +202,7 @@ class _Driver:
             self._lease,
             setting,
             self._slots,
-            self._seen,
+            self._view.event,
             self._pack_ahead,
             self._view.say,
         )
@@ -310,13 +324,10 @@ class _Driver:
                 self._append(Event("finished", trial.number, None, data))
 
     def _follow(self) -> None:
-        from automl.trackers import base as trackers
-
-        mirror = os.environ.get("AUTOML_OPTUNA_STORAGE")
-        if self._plan.tracking_uri is None and not mirror:
+        if self._follower is None:
             return
         search = self._plan.search
-        self._follower = trackers.Follower(
+        self._follower.follow(
             trackers.Plan(
                 self._plan.ledger,
                 search.name,
@@ -328,7 +339,6 @@ class _Driver:
                 self._lease.fence,
             )
         )
-        self._follower.start()
 
     def _slots(self) -> int:
         wants = self._plan.search.resources
@@ -340,12 +350,7 @@ class _Driver:
     def _append(self, event: Event) -> None:
         for written in self._lease.append([event]):
             self.history.apply(written)
-            self._seen(written)
-
-    def _seen(self, event: Event) -> None:
-        if self._follower:
-            self._follower.wake()
-        self._view.event(event)
+            self._view.event(written)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

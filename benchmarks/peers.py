@@ -5,7 +5,8 @@ real digits over the same space, with the same seed, budget, two slots and one C
 where it is to be had, and MLflow on an SQLite file, whose tables are there already, as in any project
 after its first search. The models validate after every epoch and carry a stopwatch (trainers/laps.py),
 so training is measured by the same code for all. How each contender is set up, and why, is written at
-the top of its file in contenders/: ours.py, tune.py, optuna_alone.py, tuner.py.
+the top of its file in contenders/: ours.py, tune.py, optuna_alone.py, tuner.py; alone.py searches nothing,
+and shows what the training itself costs here.
 
 | workload | what it is |
 |---|---|

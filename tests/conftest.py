@@ -26,6 +26,23 @@ os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
+# These take longest. They begin first, so that at the end no process works alone on one of them.
+_LONGEST = (
+    "test_cluster.py",
+    "test_secrets.py",
+    "test_local_stack.py",
+    "test_submit.py",
+    "test_export.py",
+    "test_engines.py",
+    "test_growth.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files in the order in which processes shall take them; `make test` keeps it."""
+    items.sort(key=lambda item: _LONGEST.index(item.path.name) if item.path.name in _LONGEST else 99)
+
+
 @pytest.fixture(autouse=True)
 def own_tracking() -> Iterator[None]:
     """What a test made MLflow look at in this process is no other test's."""

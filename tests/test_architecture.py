@@ -110,6 +110,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engines",
         "engines.local",
         "engines.ray_tune",
+        "engines.ray_attempt",
         "engines.ray_actors",
         "engines.ray_jobs",
         "engines.ray_probe",
@@ -137,6 +138,7 @@ FLOORS: list[tuple[str, ...]] = [
         "export",
         "export.mlflow_model",
         "export.verify",
+        "export.rehearsal",
         "export.automl_model_loader",
     ),
     # The programs of the child processes, which pick their adapter by name.
@@ -160,7 +162,9 @@ FLOORS: list[tuple[str, ...]] = [
     ("door", "board", "console", "doctor", "verbs", "cli_runs", "cli", "__main__", ""),
 ]
 
-RAY = tuple(f"engines.ray_{each}" for each in ("tune", "actors", "jobs", "probe", "nodes", "growth"))
+RAY = tuple(
+    f"engines.ray_{each}" for each in ("tune", "actors", "attempt", "jobs", "probe", "nodes", "growth")
+)
 
 # Which files are one adapter. Two adapters never import each other, bases and these aside.
 ADAPTERS: dict[str, tuple[str, ...]] = {
@@ -182,7 +186,12 @@ ADAPTERS: dict[str, tuple[str, ...]] = {
         "trackers.audit",
     ),
     "optuna mirror": ("trackers.optuna_rdb",),
-    "mlflow model": ("export.mlflow_model", "export.verify", "export.automl_model_loader"),
+    "mlflow model": (
+        "export.mlflow_model",
+        "export.verify",
+        "export.rehearsal",
+        "export.automl_model_loader",
+    ),
 }
 # Picture is what every tracker shows; flavors keeps MLflow's own words inside trackers/. Lightning uses
 # torch, and so may Keras.

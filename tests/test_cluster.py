@@ -310,7 +310,7 @@ SPOT = """
 name: spot
 objective: {metric: loss, direction: minimize}
 trainer: {framework: function, model: "trainers.tiny_function:resumes"}
-space: {model.x: {float: [-2.0, 2.0]}, model.steps: 60, model.sleep: 0.5}
+space: {model.x: {float: [-2.0, 2.0]}, model.steps: 36, model.sleep: 0.5}
 budget: {trials: 3}
 resources: {cpus: 2}
 search: {sampler: random, pruner: none}

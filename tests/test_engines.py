@@ -342,6 +342,10 @@ def test_a_killed_ray_actor_costs_one_attempt_that_is_not_counted(ray_cluster: N
     assert [report.step for report in lost[0].reports] == list(range(1, 21))
 
 
+class Anything:
+    def __init__(self, config: dict[str, Any]) -> None: ...
+
+
 def test_no_placement_is_taken_back_while_ray_is_about_to_make_it(
     ray_cluster: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,8 +370,8 @@ def test_no_placement_is_taken_back_while_ray_is_about_to_make_it(
     monkeypatch.setattr(module, "remove_placement_group", removes)
     manager = Actors(module.PlacementGroupResourceManager())
     one = ResourceRequest([{"CPU": 1.0}])
-    manager.remove_actor(manager.add_actor(object, {}, one))
-    manager.add_actor(object, {}, one)
+    manager.remove_actor(manager.add_actor(Anything, {"config": {}}, one))
+    manager.add_actor(Anything, {"config": {}}, one)
     manager.cleanup()
     assert states == ["CREATED", "CREATED"]
 
@@ -389,6 +393,21 @@ def test_a_trial_of_two_ranks_is_one_trial_on_ray(ray_cluster: None, root: Path)
     trials = outcome.history.trials.values()
     assert [[report.step for report in trial.reports] for trial in trials] == [[1, 2], [1, 2]]
     assert len({trial.attempts[0].pid for trial in trials}) == 1
+
+
+def test_a_local_ray_has_what_this_engine_asks_and_nothing_more() -> None:
+    script = (
+        "from automl.engines.ray_tune import RayTune\n"
+        "engine = RayTune('.', 'local')\n"
+        "engine.start()\n"
+        "from ray._private import worker, node\n"
+        "print(*sorted(worker._global_node.all_processes))\n"
+        "print(node.Node.start_monitor.__name__)\n"
+        "engine.close()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == ["gcs_server raylet", "start_monitor"]
 
 
 def test_a_search_joins_a_cluster_by_its_address_and_leaves_it_running(ray_cluster: None, root: Path) -> None:

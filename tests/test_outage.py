@@ -666,7 +666,6 @@ def test_answers_of_mlflow_that_are_lost_double_neither_runs_nor_metrics(
         for trial, lost in enumerate((b"runs/create", b"runs/log-batch", b"runs/create", b"runs/update")):
             wire.swallow = lost
             last = book.write(*([opened()] if not trial else []), *complete(trial, 0.5 + trial / 10))
-            follower.wake()
             until(lambda: wire.down)
             wire.heal()
             until(lambda end=last: follower.cursor == end)  # type: ignore[misc]

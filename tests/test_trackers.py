@@ -423,7 +423,6 @@ def test_a_server_that_comes_and_goes_gets_every_event_once(
     wait_until(lambda: follower.cursor == half and follower.error is None)
     server.stop()
     book.write(*second_half())
-    follower.wake()
     wait_until(lambda: follower.error is not None)
     server.start()
     assert follower.finish() is None

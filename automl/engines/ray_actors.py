@@ -1,4 +1,4 @@
-"""What the Ray engine gives to Tune: a Searcher, a scheduler and a Trainable. Imports Ray at once.
+"""What the Ray engine gives to Tune: a Searcher, a scheduler, a controller that loses no actor. Imports Ray.
 
 Decisions go back to the actors through Ray's key-value store, which an actor reads before it answers
 its worker: so a decision that is put before the controller goes on is always seen.
@@ -9,16 +9,16 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
+from ray.air.execution import ResourceRequest
 from ray.air.execution._internal import RayActorManager
+from ray.air.execution._internal.tracked_actor import TrackedActor
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.experimental import internal_kv
 from ray.tune import tune as tune_module
@@ -26,24 +26,21 @@ from ray.tune.execution import tune_controller
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from automl import credentials
 from automl.engines.base import Answer, Desk, Message, Task
+from automl.engines.ray_attempt import MESSAGES, NAMESPACE, STEP_S, Attempt, name_of
 from automl.engines.ray_nodes import Nodes
-from automl.host import Host
-from automl.nursery import Elsewhere
 from automl.resources import Kind
 
-STEP_S = 1.0
 # While a slot waits for the sampler, Tune looks up so often; while nothing runs, this waits so long.
 PEEK_S = 0.002
 THOUGHT_S = 60.0
 # A placement that could be had at once is there after so long; an actor without one may take another.
 SETTLED_S = 0.5
-_NAMESPACE = "automl"
 _NODE_LABEL = "ray.io/node-id"
 # From the text of Ray's OutOfMemoryError.
 _LOW_ON_MEMORY = "killed due to the node running low on memory"
-_MESSAGES = "automl_messages"
+# Of what Tune would send to an actor; the rest are objects of its own, whose import takes a second.
+_SENT = ("control", "task", "avoid", "nursery")
 
 
 class Bridge:
@@ -118,7 +115,7 @@ class Bridge:
                     self._forget(trial_id)
                 answer = self.desk.hear(task, message)
                 if message["kind"] == "report" and answer in (Answer.END, Answer.FINISH):
-                    self._answers[_name(task)] = str(answer)
+                    self._answers[name_of(task)] = str(answer)
                     self._put()
             self.tick()
         except Exception as error:
@@ -148,7 +145,7 @@ class Bridge:
         leaving = self._nodes.leaving
         told = {each for each in self._tasks if self._places.get(each) in leaving} - self.vacated
         for trial_id in told:
-            self._answers[_name(self._tasks[trial_id])] = str(Answer.STOP)
+            self._answers[name_of(self._tasks[trial_id])] = str(Answer.STOP)
         if told:
             self.vacated |= told
             self._put()
@@ -163,11 +160,11 @@ class Bridge:
         task = self._tasks.pop(trial_id, None)
         self._places.pop(trial_id, None)
         if task is not None:
-            self._answers.pop(_name(task), None)
+            self._answers.pop(name_of(task), None)
 
     def _put(self) -> None:
         said = json.dumps({"stop": self._stopped, "answers": self._answers})
-        internal_kv._internal_kv_put(self._key, said, overwrite=True, namespace=_NAMESPACE)
+        internal_kv._internal_kv_put(self._key, said, overwrite=True, namespace=NAMESPACE)
 
 
 class TaskSearcher(Searcher):
@@ -182,10 +179,10 @@ class TaskSearcher(Searcher):
         return self._bridge.next_config(trial_id)
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
-        if error or not result or _MESSAGES not in result:
+        if error or not result or MESSAGES not in result:
             self._bridge.lost(trial_id)
         else:
-            self._bridge.hear(trial_id, json.loads(result[_MESSAGES]))
+            self._bridge.hear(trial_id, json.loads(result[MESSAGES]))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to keep: the ledger remembers."""
@@ -200,9 +197,23 @@ class Actors(RayActorManager):
     desk: Desk | None = None
     _requested_s = -math.inf
 
-    def add_actor(self, *arguments: Any, **words: Any) -> Any:
+    def add_actor(
+        self, cls: Any, kwargs: dict[str, Any], resource_request: ResourceRequest, **words: Any
+    ) -> TrackedActor:
         self._requested_s = time.monotonic()
-        return super().add_actor(*arguments, **words)
+        return super().add_actor(cls, {"config": _sent(kwargs["config"])}, resource_request, **words)
+
+    def schedule_actor_task(  # type: ignore[override]
+        self,
+        tracked_actor: TrackedActor,
+        method_name: str,
+        args: tuple[Any, ...] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        **words: Any,
+    ) -> Any:
+        if method_name == "reset":
+            args, kwargs = (_sent(args[0] if args else {}),), None
+        return super().schedule_actor_task(tracked_actor, method_name, args, kwargs, **words)
 
     def remove_actor(self, tracked_actor: Any, *arguments: Any, **words: Any) -> bool:
         if tracked_actor in self._pending_actors_to_attrs:
@@ -233,6 +244,28 @@ class Actors(RayActorManager):
         if isinstance(exception, OutOfMemoryError):
             exception = RayActorError(error_msg=str(exception))
         super()._actor_task_failed(tracked_actor_task, exception)
+
+
+def _sent(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: config[key] for key in _SENT if key in config}
+
+
+class Slot(tune.Trainable):
+    """What Tune is told to run; its actors are of another class, see `Attempt`."""
+
+
+class Classes(tune_controller._ActorClassCache):
+    """Tune's own (2.60) gives its actors an environment of their own, so that no worker that Ray has
+    started already can become one.
+
+    On a Ray that this driver has started, its own environment is theirs. On a cluster it may not be: there
+    Tune brings along what names a bucket's credentials.
+    """
+
+    alone = False
+
+    def get(self, trainable_cls: type) -> Any:
+        return ray.remote(Attempt) if self.alone else super().get(Attempt)
 
 
 class Controller(tune_controller.TuneController):
@@ -282,22 +315,26 @@ class Controller(tune_controller.TuneController):
 
 
 @contextlib.contextmanager
-def mended(desk: Desk, vacated: Collection[str]) -> Iterator[None]:
+def mended(desk: Desk, vacated: Collection[str], alone: bool) -> Iterator[None]:
     """Tune makes its parts from the names that its modules have for them.
 
     Args:
         desk: asked whether a point is being thought of, and how many trials may wait for their actors.
         vacated: trials whose actors serve no other; grows meanwhile.
+        alone: whether this driver has started Ray.
     """
-    before = tune_controller.RayActorManager, tune_module.TuneController
-    tune_controller.RayActorManager = Actors  # type: ignore[misc]
-    tune_module.TuneController = Controller  # type: ignore[misc]
-    Actors.desk, Controller.vacated = desk, vacated
-    try:
+    Actors.desk, Controller.vacated, Classes.alone = desk, vacated, alone
+    parts = (
+        (tune_controller, "RayActorManager", Actors),
+        (tune_controller, "_ActorClassCache", Classes),
+        (tune_module, "TuneController", Controller),
+    )
+    with contextlib.ExitStack() as stack:
+        stack.callback(setattr, Actors, "desk", None)
+        for module, name, ours in parts:
+            stack.callback(setattr, module, name, getattr(module, name))
+            setattr(module, name, ours)
         yield
-    finally:
-        tune_controller.RayActorManager, tune_module.TuneController = before  # type: ignore[misc]
-        Actors.desk = None
 
 
 class ReportScheduler(FIFOScheduler):
@@ -312,7 +349,7 @@ class ReportScheduler(FIFOScheduler):
         trial.relative_logdir = trial.storage.trial_dir_name = "trials"
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:
-        self._bridge.hear(trial.trial_id, json.loads(result[_MESSAGES]))
+        self._bridge.hear(trial.trial_id, json.loads(result[MESSAGES]))
         return str(TrialScheduler.CONTINUE)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
@@ -340,85 +377,3 @@ def placement(cpus: float, gpus: float, avoid: Sequence[str], kind: Kind) -> tun
     if not where:
         return tune.PlacementGroupFactory([bundle])
     return tune.PlacementGroupFactory([bundle], bundle_label_selector=[where])
-
-
-class Attempt(tune.Trainable):
-    """A thin, warm actor around a Host. Each step returns within a second, empty-handed if need be."""
-
-    def _setup_logdir(self) -> None:
-        """Tune's own makes a folder, and makes it the current directory, for every trial anew."""
-        if self._logdir is None:
-            super()._setup_logdir()
-
-    def setup(self, config: dict[str, Any]) -> None:
-        credentials.forget()  # whatever the node was started with
-        self._host: Host | None = None
-        self.reset_config(config)
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        task = _here(Task(**json.loads(new_config["task"])))
-        self._control_key = new_config["control"]
-        self._place = {"node_id": ray.get_runtime_context().get_node_id()}
-        if new_config.get("avoid"):
-            self._place["avoided"] = new_config["avoid"]
-        self._task, self._owes = task, False
-        if self._host is None or self._host.busy:
-            self._close()
-            devices = [str(gpu) for gpu in ray.get_gpu_ids()]
-            source = Elsewhere(new_config["nursery"]) if new_config["nursery"] else None
-            cpus, gpus = task.resources["cpus"], task.resources["gpus"]
-            self._host = Host(task.root, cpus, gpus, devices, source)
-        self._host.start(task)
-        return True
-
-    def step(self) -> dict[str, Any]:
-        assert self._host
-        if self._owes:
-            self._owes = False
-            answer = self._decision()
-            self._host.answer(answer)
-            if answer is Answer.STOP:
-                self._host.stop()
-        messages = self._listen(self._host)
-        if not messages and self._decision() is Answer.STOP:
-            self._host.stop()
-        ended = bool(messages) and messages[-1]["kind"] == "ended"
-        return {_MESSAGES: json.dumps(messages), "done": ended}
-
-    def cleanup(self) -> None:
-        self._close()
-
-    def _listen(self, host: Host) -> list[Message]:
-        """Messages until one that Tune must see now, for a second at most."""
-        messages: list[Message] = []
-        deadline = time.monotonic() + STEP_S
-        while (left_s := deadline - time.monotonic()) > 0:
-            message = host.poll(left_s)
-            if message is None:
-                continue
-            messages.append(message | self._place if message["kind"] in ("started", "ended") else message)
-            if message["kind"] in ("report", "ended"):
-                self._owes = message["kind"] == "report"
-                break
-        return messages
-
-    def _decision(self) -> Answer:
-        raw = internal_kv._internal_kv_get(self._control_key, namespace=_NAMESPACE)
-        control: Mapping[str, Any] = json.loads(raw) if raw else {"stop": True, "answers": {}}
-        if own := control["answers"].get(_name(self._task)):
-            return Answer(own)
-        return Answer.STOP if control["stop"] else Answer.GO
-
-    def _close(self) -> None:
-        if self._host is not None:
-            self._host.close()
-            self._host = None
-
-
-def _here(task: Task) -> Task:
-    """A submitted project lies where Ray unpacked it: on each node in the current directory of its actors."""
-    return task if Path(task.root).is_dir() else replace(task, root=os.getcwd())
-
-
-def _name(task: Task) -> str:
-    return f"{task.trial}-{task.attempt}"

@@ -143,7 +143,7 @@ class RayTune(Engine):
         bridge = ours.Bridge(desk, self._key, self._nodes)
         self._nodes.begin(desk.say)
         trainable = tune.with_resources(
-            ours.Attempt,
+            ours.Slot,
             lambda config: ours.placement(cpus, config.get("gpus", 0), config.get("avoid", ()), self._kind),
         )
         with scratch.folder("tune") as folder, warnings.catch_warnings():
@@ -167,7 +167,7 @@ class RayTune(Engine):
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 ),
             )
-            with ours.mended(desk, bridge.vacated), contextlib.ExitStack() as stack:
+            with ours.mended(desk, bridge.vacated, self._local), contextlib.ExitStack() as stack:
                 stack.callback(self._nodes.end)
                 tuner.fit()
         if bridge.error:
@@ -196,7 +196,7 @@ def _own_token() -> None:
 def _start_local() -> None:
     import ray
 
-    with credentials.hidden(), _on_loopback():
+    with credentials.hidden(), _on_loopback(), _lean():
         ray.init(
             address="local",
             include_dashboard=False,
@@ -222,6 +222,23 @@ def _on_loopback() -> Iterator[None]:
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
         del os.environ[_CLUSTER]
+
+
+@contextlib.contextmanager
+def _lean() -> Iterator[None]:
+    """A Ray that is started meanwhile has no autoscaler, no log monitor and no dashboard's server.
+
+    One machine does not grow, the log monitor reads for a driver that asked for nothing, and the server,
+    which `include_dashboard=False` starts all the same, answers nobody here: each costs a second or more
+    of processor while the first trials could train.
+    """
+    from ray._private.node import Node
+
+    with contextlib.ExitStack() as stack:
+        for name in ("start_monitor", "start_log_monitor", "start_api_server"):
+            stack.callback(setattr, Node, name, getattr(Node, name))
+            setattr(Node, name, lambda *_, **__: None)
+        yield
 
 
 def _only_here(address: str) -> bool:

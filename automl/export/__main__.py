@@ -75,6 +75,7 @@ def _leave_with(line: int) -> None:
 @contextlib.contextmanager
 def _prepared(framework: str) -> Iterator[Any]:
     """The process that will verify, and both with their imports behind them."""
+    from automl.export.rehearsal import rehearse
     from automl.export.verify import Verifier
     from automl.trackers import flavors
 
@@ -82,6 +83,7 @@ def _prepared(framework: str) -> Iterator[Any]:
         # What fails here fails again where it is needed, and is told there.
         with contextlib.suppress(Exception):
             flavors.warm(IMPORTS[framework])
+            rehearse(framework)
         yield verifier
 
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from automl import guard, machine
 from automl.errors import WorkerError
+from automl.export.rehearsal import rehearse
 from automl.trackers import flavors
 from automl.trackers.base import spawn
 
@@ -63,8 +64,7 @@ class Verifier:
         self._stack.close()
 
     def _fork(self, framework: str) -> tuple[IO[str], IO[str]]:
-        with contextlib.suppress(Exception):  # what fails here fails again in `difference`, and is told there
-            _warm(framework)
+        _warm(framework)
         theirs, ours = socket.socketpair()
         pid = os.fork()
         if pid == 0:
@@ -178,7 +178,10 @@ def _resized(example: Any, size: int) -> Any:
 
 @contextlib.contextmanager
 def hidden(module: str) -> Iterator[None]:
-    """Importing the module fails in here, as if it were not installed."""
+    """Importing the module fails in here, as if it were not installed; unless it is imported already."""
+    if module in sys.modules:
+        yield
+        return
     sys.modules[module] = None  # type: ignore[assignment]
     try:
         yield
@@ -192,8 +195,10 @@ def _kill(pid: int) -> None:
 
 
 def _warm(framework: str) -> None:
-    with hidden(NOT_YET):
+    """What fails here fails again with the first folder, and is told there."""
+    with hidden(NOT_YET), contextlib.suppress(Exception):
         flavors.warm(MODULES[framework])
+        rehearse(framework)
 
 
 def _serve(orders: IO[str], answers: IO[str]) -> None:

@@ -1,10 +1,10 @@
 """The tracker process: follows one search in the ledger and shows it, for ever trying again.
 
-One JSON line on stdin says what to follow (see `Plan`); later lines are `{"wake": true}` and
-`{"finish": true}`. JSON lines on stdout are for the driver: `{"cursor": n}`, `{"end": n}`,
-`{"model": URI, "trial": n}`, `{"error": text or null}`. Exits 0 once it was told to finish, or its
-driver is gone, and everything is shown; 1 when the driver is gone and it is not; 3 when another
-driver has taken the search over.
+One JSON line on stdin says what to follow (see `Plan`), and may take its time; a later one,
+`{"finish": true}`, that nothing will follow. JSON lines on stdout are for the driver:
+`{"cursor": n}`, `{"end": n}`, `{"model": URI, "trial": n}`, `{"error": text or null}`. Exits 0 once it
+was told to finish, or its driver is gone, and everything is shown; 1 when the driver is gone and it is
+not; 3 when another driver has taken the search over.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ import ctypes
 import hashlib
 import json
 import os
+import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from typing import Any, TextIO
 
 from automl import credentials, scratch
@@ -25,7 +28,9 @@ from automl.events import Event
 from automl.trackers.base import SUPERSEDED, Message, Plan, Superseded, Tracker
 from automl.urls import mask_url
 
-POLL_S = 0.5
+# It looks again after so long at least and at most, and in between after so many times what the last look
+# took: a call of MLflow costs milliseconds however little it says, and a later look says more in as many.
+POLL_S, LATEST_S, REST = 0.5, 5.0, 20
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
 LAST_RETRY_S = 1.0  # while the driver waits for the end
 ORPHAN_S = 15.0  # an orphan's last attempt takes no longer than this
@@ -88,6 +93,7 @@ class Pursuit:
         while True:
             # Asked before the attempt: what was appended before the driver said so is then shown.
             finishing, orphaned = self._inbox.finishing, self._inbox.orphaned
+            begun_s = time.monotonic()
             try:
                 shown = self._attempt()
             except Superseded as error:
@@ -97,7 +103,7 @@ class Pursuit:
                 return 0
             if orphaned:
                 return 1
-            self._inbox.wait(self._pause_s(shown))
+            self._inbox.wait(self._pause_s(shown, time.monotonic() - begun_s))
 
     def _attempt(self) -> bool:
         try:
@@ -156,9 +162,9 @@ class Pursuit:
             self._error = error
             self._say({"error": error})
 
-    def _pause_s(self, shown: bool) -> float:
+    def _pause_s(self, shown: bool, took_s: float) -> float:
         if shown:
-            return POLL_S
+            return min(max(POLL_S, REST * took_s), LATEST_S)
         if self._inbox.finishing:
             return LAST_RETRY_S
         return RETRY_S[min(self._failures, len(RETRY_S)) - 1]
@@ -187,15 +193,27 @@ def die_with_parent(inbox: Inbox) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def warm() -> None:
+    """Imports what will be needed while nobody has said yet what to follow. What fails here fails again."""
+    with contextlib.suppress(Exception):
+        import_module("automl.ledger")
+        import_module("automl.trackers.mlflow")
+
+
 def main() -> int:
     """The whole life of the process."""
     # Libraries print; the driver reads JSON. So stdout is kept for messages alone.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    plan = Plan(**json.loads(sys.stdin.readline()))
+    os.nice(NICE)
+    if not select.select([sys.stdin], [], [], 0)[0]:
+        warm()
+    line = sys.stdin.readline()
+    if not line:
+        return 0  # its driver has found that there is nothing to follow
+    plan = Plan(**json.loads(line))
     inbox = Inbox(sys.stdin)
     die_with_parent(inbox)
-    os.nice(NICE)
     os.chdir(plan.root)
     with alone(plan):
         return Pursuit(plan, inbox, out).run()

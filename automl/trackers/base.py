@@ -1,6 +1,6 @@
 """The seam of the trackers, and the driver's end of the child process that they run in.
 
-Knows no MLflow and no ledger: it starts `python -m automl.trackers`, wakes it, asks it to finish,
+Knows no MLflow and no ledger: it starts `python -m automl.trackers`, asks it to finish,
 and keeps what it says. Nothing here ever waits for a tracking server.
 """
 
@@ -26,7 +26,6 @@ Message = dict[str, Any]
 Read = Callable[[int], Iterable[Event]]
 Say = Callable[[Message], None]
 
-WAKE_S = 0.1
 # The exit status of a tracker process whose driver has lost the search to another.
 SUPERSEDED = 3
 # What a tracker process that died is waited with before the next begins; a long life starts them anew.
@@ -100,11 +99,14 @@ class Follower:
     at the thread that started a process, and this one lasts as long as the process is needed.
 
     Args:
-        plan: what to follow, and where to show it.
+        plan: what to follow, and where to show it; without it the process imports what it will need, and
+            waits for `follow`.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, plan: Plan | None = None) -> None:
+        self._plan, self._planned = plan, threading.Event()
+        if plan is not None:
+            self._planned.set()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._messages: list[Message] = []
@@ -113,7 +115,6 @@ class Follower:
         self._closing = threading.Event()
         self._finishing = False
         self._caught_up = False
-        self._woken_s = 0.0
         self._thread = threading.Thread(target=self._watch, name="automl-tracker", daemon=True)
 
     @property
@@ -135,11 +136,10 @@ class Follower:
         """Begins to follow; returns at once."""
         self._thread.start()
 
-    def wake(self) -> None:
-        """Says that there are new events. Never blocks; the process looks by itself twice a second."""
-        if time.monotonic() - self._woken_s >= WAKE_S:
-            self._woken_s = time.monotonic()
-            self._send({"wake": True})
+    def follow(self, plan: Plan) -> None:
+        """Says what to follow, once, to one that was started without a plan."""
+        self._plan = plan
+        self._planned.set()
 
     def messages(self) -> list[Message]:
         """What was said since the last call: `{"model": URI, "trial": n}` and `{"error": text}`."""
@@ -170,6 +170,7 @@ class Follower:
     def close(self) -> None:
         """Ends the process now; what it had not shown yet is shown by the next one."""
         self._closing.set()
+        self._planned.set()
         with self._lock:
             process = self._process
         if process is not None and process.poll() is None:
@@ -203,6 +204,9 @@ class Follower:
         self._share(process)
         assert process.stdin is not None and process.stdout is not None
         with process, contextlib.suppress(BrokenPipeError):
+            self._planned.wait()
+            if self._plan is None:
+                return -1  # closed
             process.stdin.write(json.dumps(asdict(self._plan)) + "\n")
             process.stdin.flush()
             os.set_blocking(process.stdin.fileno(), False)

@@ -44,6 +44,7 @@ class Contender:
 
 _TUNER = {"keras_tuner": "keras-tuner", "tensorboard": "tensorboard"}  # the second is used by the first
 CONTENDERS = (
+    Contender("alone", "the training alone, no search", "alone"),
     Contender("automl-ray", "automl, Ray engine", "ours", {"engine": "ray"}),
     Contender("automl-local", "automl, local engine", "ours", {"engine": "local"}),
     Contender("tune", "Ray Tune", "tune", {"reuse": False}),
