@@ -24,6 +24,7 @@ from automl.tables import pairs
 
 BRANCH_S = 300.0
 BRANCHES = 200
+UNPUBLISHED = "its winner could not be published"
 
 
 def deep_faults(planned: Plan, host: Host, signatures: Mapping[str, Any]) -> list[Fault]:
@@ -40,7 +41,7 @@ def deep_faults(planned: Plan, host: Host, signatures: Mapping[str, Any]) -> lis
         for number, (params, marks) in enumerate(branches(planned.search)):
             task = _task(planned, params, takes, number, name)
             ended = _train(host, task)
-            if wrong := _wrong(planned.search, ended):
+            if wrong := _wrong(planned, ended):
                 faults.append(_fault(planned, task, marks, wrong, ended))
     return faults
 
@@ -137,12 +138,15 @@ def _train(host: Host, task: Task) -> Message:
     return {**message, "outcome": "failed", "error": f"one batch took longer than {BRANCH_S:g} s"}
 
 
-def _wrong(search: Search, ended: Message) -> str | None:
+def _wrong(planned: Plan, ended: Message) -> str | None:
+    search = planned.search
     if ended["outcome"] in ("failed", "stopped"):
         return str(ended.get("error") or ended["outcome"]).removeprefix(f"{Unkept.__name__}: ")
     reports = ended.get("reports") or []
     seen = sorted({name for report in reports for name in report})
     missing = [o.metric for o in search.objectives if o.metric not in seen]
+    if not missing and ended.get("mute") and planned.tracking_uri:
+        return f"{UNPUBLISHED}: {ended['mute']}"
     if not missing:
         return None
     told = f"it reported {', '.join(seen)}" if seen else "it reported nothing"
@@ -158,6 +162,8 @@ def _fault(planned: Plan, task: Task, marks: Mapping[str, Any], wrong: str, ende
     mend = f"Look at {place}" if place else f"Look at {task.model}"
     if "never reported" in wrong:
         mend = f"Report it in {task.model}, or name another metric"
+    if wrong.startswith(UNPUBLISHED):
+        mend = f"Write forward in {task.model}: what a published model predicts; or tracking: false"
     return Fault(where, f"{branch}{wrong}", mend)
 
 

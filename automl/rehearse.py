@@ -30,6 +30,7 @@ class Rehearsal(TrialHandle):
     """A handle that tells nobody, and keeps what it is given only until it was read back."""
 
     kept: tuple[int, str] | None = None
+    mute: str | None = None  # why no winner of this trainer could be published
 
     def tell(self, metrics: Mapping[str, float], step: int) -> Answer:
         plain = {str(name): float(value) for name, value in metrics.items()}
@@ -79,7 +80,7 @@ def read_back(
     if done.weights:  # first: the other pass keeps weights of its own in their place
         with _telling("its weights cannot be loaded again"):
             model = resolve_address(done.task.model, done.task.root)
-            vendor.load(model, done.task.arguments, fetch(done.weights, scratch))
+            done.mute = vendor.mute(vendor.load(model, done.task.arguments, fetch(done.weights, scratch)))
     if done.kept:
         with _telling("it cannot go on from its checkpoint"):
             train(done.following(scratch))

@@ -10,14 +10,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from automl import packing, spool, winner
 from automl.engines.base import Engine
 from automl.errors import ChangedSearch, Fault, LeaseLost, LedgerError
 from automl.events import Event, State
 from automl.heap import still
-from automl.ledger import Lease, Ledger
 from automl.machine import person
 from automl.nursery import Nursery
 from automl.plan import (
@@ -31,11 +30,14 @@ from automl.plan import (
 )
 from automl.reclaim import reclaimed
 from automl.results import History, Trial, best_trials
-from automl.schema import Request
 from automl.search import Search
 from automl.trackers import base as trackers
 from automl.urls import mask_url
 from automl.warmup import prepare, warm_up
+
+if TYPE_CHECKING:
+    from automl.ledger import Lease
+    from automl.schema import Request
 
 CATCH_UP_S = 60.0
 
@@ -139,6 +141,8 @@ def run(
             stack.callback(follower.close)
         stack.enter_context(contextlib.closing(runs))
         takes = prepare(planned, runs, nursery)
+        from automl.ledger import Ledger  # SQLAlchemy with it, for which no worker shall wait
+
         book = Ledger(planned.ledger)
         stack.callback(book.close)
         waits = spool.place(planned.storage, planned.root, search.name)

@@ -238,7 +238,7 @@ class Worker:
         handle = Rehearsal(self._link, task, files, None)
         outcome = self._train(handle)
         read_back(handle, self.framework, self._train, self._scratch)
-        return {"outcome": outcome, "reports": handle.reports}
+        return {"outcome": outcome, "reports": handle.reports, "mute": handle.mute}
 
     def _train(self, handle: TrialHandle) -> str:
         if self._group is None:

@@ -6,6 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from automl import Budget, Choice, Float, Int, Objective, Search, Trainer
 from automl.deep import branches, deep_faults
 from automl.host import Host
@@ -83,14 +85,15 @@ objective: {metric: METRIC, direction: minimize}
 trainers:TRAINERS
 space: {}
 budget: {trials: 1}
-tracking: false
+tracking: TRACKING
 """
 
 
-def deep(project: Path, trainers: str, metric: str = "val_loss") -> dict[str, str]:
+def deep(project: Path, trainers: str, metric: str = "val_loss", tracking: str = "false") -> dict[str, str]:
     """What a deep check finds, by trainer."""
     file = project / "s.yaml"
-    file.write_text(WHOLE.replace("TRAINERS", trainers.rstrip()).replace("METRIC", metric))
+    text = WHOLE.replace("TRAINERS", trainers.rstrip()).replace("METRIC", metric)
+    file.write_text(text.replace("TRACKING", tracking))
     planned = plan(load(file))
     with closing(Host(str(project), 1)) as host:
         faults, signatures = inspect(planned, host)
@@ -108,6 +111,22 @@ def test_what_lightning_cannot_keep_or_take_up_again_is_a_fault(project: Path) -
     said = "it cannot go on from its checkpoint: it holds an object of trainers.keeps_lightning.Settings, and"
     assert found["unreadable"].startswith(said)
     assert not (project / "runs").exists()
+
+
+@pytest.mark.parametrize("tracking", ["{}", "false"])
+def test_a_module_that_could_never_be_published_is_a_fault_where_it_would_be(
+    project: Path, tracking: str
+) -> None:
+    mute = 'mute: {framework: lightning, model: "trainers.keeps_lightning:MuteNet", data: *d}'
+    found = deep(project, "\n".join([*LIGHTNING.splitlines()[:3], f"  {mute}"]), tracking=tracking)
+    assert found == (
+        {
+            "mute": "its winner could not be published: MuteNet has no forward. Write forward in "
+            "trainers.keeps_lightning:MuteNet: what a published model predicts; or tracking: false"
+        }
+        if tracking == "{}"
+        else {}
+    )
 
 
 def test_what_keras_cannot_keep_is_a_fault(project: Path) -> None:

@@ -395,6 +395,12 @@ def test_a_trial_of_two_ranks_is_one_trial_on_ray(ray_cluster: None, root: Path)
     assert len({trial.attempts[0].pid for trial in trials}) == 1
 
 
+def test_an_actor_never_imports_tune() -> None:
+    script = "import sys, automl.engines.ray_attempt; print('ray' in sys.modules, 'ray.tune' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["True", "False"], done.stderr
+
+
 def test_a_local_ray_has_what_this_engine_asks_and_nothing_more() -> None:
     script = (
         "from automl.engines.ray_tune import RayTune\n"

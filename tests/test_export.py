@@ -24,7 +24,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from automl.errors import WorkerError
 from automl.export import __main__ as publishing
-from automl.export import automl_model_loader, base
+from automl.export import automl_model_loader, base, rehearsal
 from automl.export.base import GONE_S, Order, Package, Publisher, publish, publisher_environment
 from automl.forkserver import Forkserver
 from automl.process import shared_environment
@@ -267,6 +267,25 @@ def test_trials_go_first_until_the_publisher_has_an_order(
             time.sleep(0.01)
         with pytest.raises(WorkerError, match="longer than 5 s"):
             ordered.result()
+
+
+@pytest.mark.parametrize("framework", ["lightning", "keras", "function"])
+def test_whoever_packs_has_saved_a_model_of_its_framework_before_and_left_nothing(
+    framework: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[str] = []
+    for name in rehearsal.MODELS:
+        save = rehearsal.MODELS[name]
+        monkeypatch.setitem(
+            rehearsal.MODELS,  # type: ignore[arg-type]
+            name,
+            lambda out, described, name=name, save=save: (save(out, described), saved.append(name)),
+        )
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    rehearsal.rehearse(framework)
+    assert saved == ([framework] if framework != "function" else [])
+    # torch makes a folder for its cache, which a publisher has in its scratch.
+    assert not [each for each in tmp_path.iterdir() if not each.name.startswith("torchinductor")]
 
 
 def test_the_publisher_has_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

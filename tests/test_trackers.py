@@ -18,6 +18,7 @@ from typing import Any
 import mlflow.pyfunc
 import numpy as np
 import optuna
+import psutil
 import pytest
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
@@ -26,6 +27,7 @@ from mlflow.tracking import MlflowClient
 from automl.events import Event
 from automl.ledger import Ledger
 from automl.results import Trial
+from automl.trackers.__main__ import rest_s
 from automl.trackers.base import Follower, Plan
 from automl.trackers.picture import label
 from automl.trackers.registry import Published, _champion, beats
@@ -410,6 +412,33 @@ def wait_until(true: Callable[[], bool], timeout_s: float = 60.0) -> None:
     while not true():
         assert time.monotonic() < deadline, "nothing happened"
         time.sleep(0.02)
+
+
+def test_one_that_is_started_ahead_imports_mlflow_and_waits_for_what_to_follow(
+    book: Book, root: Path, client: MlflowClient
+) -> None:
+    count = book.write(*first_half())
+    follower = Follower()
+    follower.start()
+    wait_until(lambda: follower.pid is not None and "numpy" in Path(f"/proc/{follower.pid}/maps").read_text())
+    assert (follower.cursor, follower.error, runs(client)) == (0, None, ([], {}))
+    follower.follow(Plan(book.ledger.url, book.name, str(root), f"sqlite:///{root / 'mlflow.db'}"))
+    assert follower.finish() is None
+    assert follower.cursor == count
+    assert len(runs(client)[0]) == 1
+
+
+def test_one_that_is_never_told_what_to_follow_ends_with_its_driver() -> None:
+    follower = Follower()
+    follower.start()
+    wait_until(lambda: follower.pid is not None)
+    process = psutil.Process(follower.pid)
+    follower.close()
+    assert not process.is_running()
+
+
+def test_it_looks_again_after_twenty_times_what_a_look_took_and_never_late() -> None:
+    assert [rest_s(took_s) for took_s in (0.001, 0.1, 3.0)] == [0.5, 2.0, 5.0]
 
 
 def test_a_server_that_comes_and_goes_gets_every_event_once(

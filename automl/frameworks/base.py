@@ -101,6 +101,10 @@ class Framework(ABC):
     def load(self, model: Any, arguments: Mapping[str, Any], folder: Path) -> Any:
         """The trained model from a folder that `save_weights` filled."""
 
+    def mute(self, model: Any) -> str | None:
+        """Why a trained model, as `load` gives it, could predict nothing; None where nothing is known."""
+        return None
+
 
 def error_line(error: Exception) -> str:
     """An exception's type and text."""

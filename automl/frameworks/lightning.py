@@ -105,6 +105,9 @@ class Lightning(Framework):
         module.load_state_dict(torch.load(folder / "state_dict.pt", map_location="cpu", weights_only=True))
         return module.eval()
 
+    def mute(self, model: Any) -> str | None:
+        return None if is_overridden("forward", model) else f"{type(model).__name__} has no forward"
+
     def _house(self, handle: Handle, reporter: Reporter) -> dict[str, Any]:
         """The Trainer arguments that belong to the house; a search file that names one is refused."""
         return {

@@ -164,10 +164,15 @@ class Pursuit:
 
     def _pause_s(self, shown: bool, took_s: float) -> float:
         if shown:
-            return min(max(POLL_S, REST * took_s), LATEST_S)
+            return rest_s(took_s)
         if self._inbox.finishing:
             return LAST_RETRY_S
         return RETRY_S[min(self._failures, len(RETRY_S)) - 1]
+
+
+def rest_s(took_s: float) -> float:
+    """How long to leave MLflow in peace after a look that took so long."""
+    return min(max(POLL_S, REST * took_s), LATEST_S)
 
 
 def readable(error: BaseException, plan: Plan) -> str:

@@ -6,13 +6,14 @@ import random
 from typing import Any
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from torch import nn
 
 from trainers.keeps import dies_once
 from trainers.tiny_lightning import TinyData, TinyNet
 
-__all__ = ["DrawingNet", "KilledNet", "OtherNet", "TinyData", "UnreadableNet", "UnwritableNet"]
+__all__ = ["DrawingNet", "KilledNet", "MuteNet", "OtherNet", "TinyData", "UnreadableNet", "UnwritableNet"]
 
 
 class KilledNet(TinyNet):
@@ -55,6 +56,15 @@ class UnreadableNet(TinyNet):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["settings"] = Settings()
+
+
+class MuteNet(TinyNet):
+    """Trains by another method than forward, which it has none of."""
+
+    forward = pl.LightningModule.forward
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
 
 
 class Settings:
