@@ -3,8 +3,9 @@
 Every trial carries a stopwatch (trainers/stopwatch.py). The turn-round is the time from the end of a
 trial's last epoch to the first training step of the next trial of the same worker process: the last
 report, the weights, the ledger, Optuna's next point, and the way to the worker and back are all in
-it. Starting up is not. Each part runs in a process of its own, a few times; medians are shown, and
-the lowest and highest of the repeats in brackets.
+it. Starting up is not. `no search` is a loop that builds and fits the same models in one process a slot:
+what the framework itself takes between two of them. Each part runs in a process of its own, a few times;
+medians are shown, and the lowest and highest of the repeats in brackets.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ TRAINERS = {
         {"epochs": 4, "batch_size": 16},
     ),
 }
+SLOTS = 2
 SLOW_TRIALS = 8
 FAST_TRIALS = 60
 MANY = 1000
@@ -71,7 +73,11 @@ def turnround(engine: str, framework: str) -> Facts:
         search={"sampler": "tpe", "pruner": "none"},
         tracking=False,
     )
-    slots = by_worker(run(search, engine=engine).history)
+    return watched(by_worker(run(search, engine=engine).history))
+
+
+def watched(slots: Sequence[Sequence[Mapping[str, float]]]) -> Facts:
+    """What the stopwatches say of the slots' trials, in order."""
     idle_s = [after["first_s"] - before["end_s"] for slot in slots for before, after in pairwise(slot)]
     idle_s.sort()
     return {
@@ -79,6 +85,59 @@ def turnround(engine: str, framework: str) -> Facts:
         "p95_ms": 1000 * idle_s[int(0.95 * len(idle_s))],
         "training_share": 100 * training_share(slots),
     }
+
+
+def without(framework: str) -> Facts:
+    """No search: in two processes at once, one model after another, slow ones first."""
+    command = [sys.executable, str(HERE / "turnround.py"), "--loop", framework]
+    env = {**os.environ, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
+    loops = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) for _ in range(SLOTS)]
+    return watched([json.loads(loop.communicate()[0].splitlines()[-1]) for loop in loops])
+
+
+def loop(framework: str) -> list[Mapping[str, float]]:
+    """What the stopwatches of a slot's share of the models show at their ends."""
+    origin = float(int(time.time()))
+    points = [1.0] * (SLOW_TRIALS // SLOTS) + [0.5] * (FAST_TRIALS // SLOTS)
+    fit = {"lightning": fit_lightning, "keras": fit_keras}[framework]
+    return [fit(x, origin) for x in points]
+
+
+def fit_lightning(x: float, origin: float) -> Mapping[str, float]:
+    """As Lightning's users write it, without what a search has no use for either."""
+    import logging
+
+    import pytorch_lightning as pl
+    from trainers.stopwatch_lightning import Data, Net
+
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    pl.seed_everything(0, workers=True, verbose=False)
+    trainer = pl.Trainer(
+        max_epochs=4,
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(Net(x, origin), datamodule=Data())
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+def fit_keras(x: float, origin: float) -> Mapping[str, float]:
+    """The session is cleared first, as Keras advises where one model follows another."""
+    import keras
+    from trainers.stopwatch_keras import data, net
+
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)
+    (rows, labels), judged = data()
+    history = (
+        net(x, origin).fit(rows, labels, validation_data=judged, epochs=4, batch_size=16, verbose=0).history
+    )
+    return {name.removeprefix("val_"): float(values[-1]) for name, values in history.items()}
 
 
 def by_worker(history: History) -> list[list[Mapping[str, float]]]:
@@ -181,6 +240,8 @@ def simulate(engine: Simulated) -> Outcome:
 # --- the whole ----------------------------------------------------------------------------------
 
 PARTS: dict[str, Callable[[], Facts]] = {
+    "no search-lightning": lambda: without("lightning"),
+    "no search-keras": lambda: without("keras"),
     "local-function": lambda: turnround("local", "function"),
     "local-lightning": lambda: turnround("local", "lightning"),
     "local-keras": lambda: turnround("local", "keras"),
@@ -240,7 +301,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--part", choices=PARTS, help="one part, in this process: JSON")
+    parser.add_argument("--loop", choices=("lightning", "keras"), help="a slot of a part without a search")
     chosen = parser.parse_args()
+    if chosen.loop:
+        print(json.dumps(loop(chosen.loop)))
+        return
     if chosen.part:
         print(json.dumps(PARTS[chosen.part]()))
         return
