@@ -167,7 +167,8 @@ class RayTune(Engine):
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 ),
             )
-            with ours.mended(desk, bridge.vacated, self._local and self._mine), contextlib.ExitStack() as stack:
+            alone = self._local and self._mine
+            with ours.mended(desk, bridge.vacated, alone), contextlib.ExitStack() as stack:
                 stack.callback(self._nodes.end)
                 tuner.fit()
         if bridge.error:
