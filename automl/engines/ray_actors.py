@@ -212,7 +212,8 @@ class Actors(RayActorManager):
         **words: Any,
     ) -> Any:
         if method_name == "reset":
-            args, kwargs = (_sent(args[0] if args else {}),), None
+            assert args
+            args, kwargs = (_sent(args[0]),), None
         return super().schedule_actor_task(tracked_actor, method_name, args, kwargs, **words)
 
     def remove_actor(self, tracked_actor: Any, *arguments: Any, **words: Any) -> bool:

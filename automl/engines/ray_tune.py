@@ -150,7 +150,7 @@ class RayTune(Engine):
             warnings.simplefilter("ignore")
             tuner = tune.Tuner(
                 trainable,
-                param_space={"control": self._key, "root": self._root, "nursery": self._nursery},
+                param_space={"control": self._key, "nursery": self._nursery},
                 tune_config=tune.TuneConfig(
                     search_alg=ours.TaskSearcher(bridge),
                     scheduler=ours.ReportScheduler(bridge),
