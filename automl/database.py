@@ -172,7 +172,9 @@ def _ledgers(url: str) -> sa.Engine:
 def _engine(url: str) -> sa.Engine:
     try:
         parsed = _with_driver(make_url(url))
-        return sa.create_engine(parsed, pool_pre_ping=True, connect_args=_connect_args(parsed))
+        # A server may have closed a connection that lay idle; a file closes none.
+        remote = parsed.get_backend_name() != "sqlite"
+        return sa.create_engine(parsed, pool_pre_ping=remote, connect_args=_connect_args(parsed))
     except (ArgumentError, ValueError) as error:
         # Without a scheme nobody can tell where a password begins.
         shown = mask_url(url) if url.find("://") > 0 else url.rpartition("@")[2]

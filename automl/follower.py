@@ -178,14 +178,14 @@ class Follower:
     def due(self) -> bool:
         return bool(self._last["due"])
 
-    def save_checkpoint(self, step: int, write: Callable[[Path], object]) -> None:
+    def save_checkpoint(self, step: int, write: Callable[[Path], object], behind: bool = False) -> None:
         if self._seat.told("write")["go"]:
             write(self.folder)
 
     def improved(self) -> bool:
         return bool(self._last["improved"])
 
-    def save_weights(self, step: int, write: Callable[[Path], object]) -> None:
+    def save_weights(self, step: int, write: Callable[[Path], object], behind: bool = False) -> None:
         """They are those of rank 0."""
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 import queue
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,10 +21,16 @@ from automl.storage import TrialFolder
 
 # A stop waits so long for the end of the epoch before it gives the epoch up.
 STOP_GRACE_S = 10.0
-# A checkpoint is due when so much time has passed, and again twenty times what the last one cost.
+# A checkpoint is due when so much time has passed, and again a hundred times what the training waited for
+# the last one.
 CHECKPOINT_S = 5.0
+CHECKPOINT_COSTS = 100
 # So often at most a host hears that batches go on; oftener where a short silence is a hang already.
 PULSE_S = 5.0
+
+
+# Brings what was written to the storage, one after another, while training goes on.
+_behind = ThreadPoolExecutor(1, "automl-storage")
 
 
 class Line(Protocol):
@@ -50,6 +59,7 @@ class TrialHandle:
         self._outranked: int | None = None  # the last step, if its weights could not stay
         self._last = (task.step, task.checkpoint)
         self._missed = False
+        self._under_way: deque[Future[None]] = deque()
         self.weights: str | None = None
         self.reports: list[dict[str, float]] = []
 
@@ -77,19 +87,29 @@ class TrialHandle:
 
     def due(self) -> bool:
         since_s = time.monotonic() - self._kept_s
-        return since_s >= max(CHECKPOINT_S, 20 * self._cost_s)
+        idle = all(each.done() for each in self._under_way)
+        return idle and since_s >= max(CHECKPOINT_S, CHECKPOINT_COSTS * self._cost_s)
 
-    def save_checkpoint(self, step: int, write: Callable[[Path], object]) -> None:
+    def save_checkpoint(self, step: int, write: Callable[[Path], object], behind: bool = False) -> None:
         begun_s = time.monotonic()
+        self._settle(1)
         try:
-            self._last = (step, self._files.put("checkpoint", step, write))
+            filled = self._files.fill("checkpoint", step, write)
+        except StorageError as error:
+            self._miss(str(error))
+        else:
+            self._act(behind, partial(self._keep_checkpoint, step, filled))
+        self._kept_s = time.monotonic()
+        self._cost_s = self._kept_s - begun_s
+
+    def _keep_checkpoint(self, step: int, filled: Path) -> None:
+        try:
+            self._last = (step, self._files.keep("checkpoint", step, filled))
         except StorageError as error:
             self._miss(str(error))
         else:
             self._missed = False
             self._link.send("checkpointed", step=step, path=self._last[1])
-        self._kept_s = time.monotonic()
-        self._cost_s = self._kept_s - begun_s
 
     def _miss(self, why: str) -> None:
         """Train on without: what a checkpoint is for may never happen. Said once, until one is written."""
@@ -103,9 +123,30 @@ class TrialHandle:
     def improved(self) -> bool:
         return self._improved
 
-    def save_weights(self, step: int, write: Callable[[Path], object]) -> None:
-        if self._outranked != step:
-            self.weights = self._files.put("weights", step, write)
+    def save_weights(self, step: int, write: Callable[[Path], object], behind: bool = False) -> None:
+        if self._outranked == step:
+            return
+        self._settle(1)
+        filled = self._files.fill("weights", step, write)
+        self._act(behind, partial(self._keep_weights, step, filled))
+
+    def _keep_weights(self, step: int, filled: Path) -> None:
+        self.weights = self._files.keep("weights", step, filled)
+
+    def settle(self) -> None:
+        """Wait for all that is kept behind the training; raises what went wrong with it."""
+        self._settle(0)
+
+    def _settle(self, most: int) -> None:
+        while len(self._under_way) > most:
+            self._under_way.popleft().result()
+
+    def _act(self, behind: bool, act: Callable[[], None]) -> None:
+        if behind:
+            self._under_way.append(_behind.submit(act))
+        else:
+            self.settle()
+            act()
 
     def _note_best(self, metrics: Mapping[str, float], step: int) -> None:
         first = self.task.objectives[0]

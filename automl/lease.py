@@ -37,6 +37,10 @@ LEAVE_S = 5.0
 # Whether somebody asks something of this driver is looked at so often.
 HEED_S = 2.0
 
+# Of every transaction, and made once: to build a statement takes as long as to execute it.
+_HOLDER = sa.select(leases.c.token).where(leases.c.search_id == sa.bindparam("key")).with_for_update()
+_INSERT = sa.insert(events)
+
 
 class Book(Protocol):
     """The ledger, as a lease on one of its searches sees it."""
@@ -194,8 +198,7 @@ class Lease:
             _insert(db, self._key, missing)
 
     def _guard(self, db: Connection) -> None:
-        lease = sa.select(leases.c.token).where(leases.c.search_id == self._key).with_for_update()
-        if self._lost.is_set() or db.scalar(lease) != self.token:
+        if self._lost.is_set() or db.scalar(_HOLDER, {"key": self._key}) != self.token:
             raise self._loss()
 
     def _loss(self) -> LeaseLost:
@@ -341,4 +344,4 @@ def _from(db: Connection, key: int, first: int) -> dict[int, Row]:
 
 def _insert(db: Connection, key: int, rows: Sequence[Row]) -> None:
     if rows:
-        db.execute(sa.insert(events), [{"search_id": key, **each} for each in rows])
+        db.execute(_INSERT, [{"search_id": key, **each} for each in rows])

@@ -276,7 +276,7 @@ class Leader:
     def due(self) -> bool:
         return self._due
 
-    def save_checkpoint(self, step: int, write: Callable[[Path], object]) -> None:
+    def save_checkpoint(self, step: int, write: Callable[[Path], object], behind: bool = False) -> None:
         begun: list[Path] = []
 
         def together(folder: Path) -> None:
@@ -285,7 +285,7 @@ class Leader:
             write(folder)
 
         try:
-            self._handle.save_checkpoint(step, together)
+            self._handle.save_checkpoint(step, together, behind)
         finally:
             if not begun:  # the storage gave no folder to write into
                 self._group.say(op="write", go=False)
@@ -293,5 +293,5 @@ class Leader:
     def improved(self) -> bool:
         return self._handle.improved()
 
-    def save_weights(self, step: int, write: Callable[[Path], object]) -> None:
-        self._handle.save_weights(step, write)
+    def save_weights(self, step: int, write: Callable[[Path], object], behind: bool = False) -> None:
+        self._handle.save_weights(step, write, behind)

@@ -54,11 +54,11 @@ class Rehearsal(TrialHandle):
     def due(self) -> bool:
         return True
 
-    def save_checkpoint(self, step: int, write: Callable[[Path], object]) -> None:
+    def save_checkpoint(self, step: int, write: Callable[[Path], object], behind: bool = False) -> None:
         with _telling("its checkpoint cannot be written"):
             self.kept = step, self._files.put("checkpoint", step, write)
 
-    def save_weights(self, step: int, write: Callable[[Path], object]) -> None:
+    def save_weights(self, step: int, write: Callable[[Path], object], behind: bool = False) -> None:
         with _telling("its weights cannot be written"):
             self.weights = self._files.put("weights", step, write)
 

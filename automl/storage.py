@@ -75,7 +75,11 @@ class TrialFolder:
             _filesystem(self.url).put_file(str(self.log), join(self.url, "log.txt"))
 
     def put(self, kind: str, step: int, write: Callable[[Path], object]) -> str:
-        """Write a folder whole, then forget the older ones of its kind (of checkpoints, all but one).
+        """`fill` and `keep` in one."""
+        return self.keep(kind, step, self.fill(kind, step, write))
+
+    def fill(self, kind: str, step: int, write: Callable[[Path], object]) -> Path:
+        """Write a folder that is none yet.
 
         Args:
             kind: `checkpoint` or `weights`.
@@ -83,24 +87,46 @@ class TrialFolder:
             write: fills the local folder that it is given.
 
         Returns:
-            Where it lies: a path or URL.
+            That folder, for `keep`.
 
         Raises:
             StorageError: nothing was kept of it; what was there before still is.
         """
         beside = self.local / f".{kind}-{uuid.uuid4().hex[:8]}"
-        try:
+        with self._or_nothing(kind, step, beside):
             beside.mkdir(parents=True)  # the storage may have gone since, and come back
             _fill(beside, write)
+        return beside
+
+    def keep(self, kind: str, step: int, beside: Path) -> str:
+        """Bring a filled folder to the storage, whole. Any thread may.
+
+        Then forget the older ones of its kind, of checkpoints all but one.
+
+        Returns:
+            Where it lies: a path or URL.
+
+        Raises:
+            StorageError: as above.
+        """
+        with self._or_nothing(kind, step, beside):
             place = self._publish(beside, f"{kind}-{step:08d}")
-        except OSError as error:
-            act = f"write {kind} of step {step} to {mask_url(self.url)}"
-            raise StorageError(refusal(act, error)) from error
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(beside, ignore_errors=True)
         with contextlib.suppress(Exception):  # what should go may stay: the next one takes it along
             forget(self.url, kind, keep=_kept(self.url, kind, place))
         return place
+
+    @contextlib.contextmanager
+    def _or_nothing(self, kind: str, step: int, beside: Path) -> Iterator[None]:
+        """What cannot be written leaves nothing, and says what the system said."""
+        try:
+            yield
+        except BaseException as error:
+            shutil.rmtree(beside, ignore_errors=True)
+            if not isinstance(error, OSError):
+                raise
+            act = f"write {kind} of step {step} to {mask_url(self.url)}"
+            raise StorageError(refusal(act, error)) from error
 
     def _publish(self, beside: Path, name: str) -> str:
         place, names = join(self.url, name), seal(beside)

@@ -224,7 +224,7 @@ class Worker:
         while True:
             handle = TrialHandle(self._link, resume.task, files, resume.folder)
             try:
-                outcome = self._train(handle)
+                outcome = self._settled(handle)
             except CheckpointRefused as error:
                 traceback.print_exc()
                 resume.refuse(error)
@@ -233,6 +233,13 @@ class Worker:
                 self._link.send("checkpointed", step=step, path=resume.task.checkpoint, error=why)
                 continue
             return {"outcome": outcome, "weights": _kept(handle, files), "reports": handle.reports}
+
+    def _settled(self, handle: TrialHandle) -> str:
+        """Train; what is still on its way to the storage then belongs to this attempt."""
+        try:
+            return self._train(handle)
+        finally:
+            handle.settle()
 
     def _rehearse(self, task: Task, files: TrialFolder) -> dict[str, Any]:
         handle = Rehearsal(self._link, task, files, None)

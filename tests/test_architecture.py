@@ -110,7 +110,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engines",
         "engines.local",
         "engines.ray_tune",
-        "engines.ray_attempt",
+        "engines.ray_slot",
         "engines.ray_actors",
         "engines.ray_jobs",
         "engines.ray_probe",
@@ -162,9 +162,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("door", "board", "console", "doctor", "verbs", "cli_runs", "cli", "__main__", ""),
 ]
 
-RAY = tuple(
-    f"engines.ray_{each}" for each in ("tune", "actors", "attempt", "jobs", "probe", "nodes", "growth")
-)
+RAY = tuple(f"engines.ray_{each}" for each in ("tune", "actors", "slot", "jobs", "probe", "nodes", "growth"))
 
 # Which files are one adapter. Two adapters never import each other, bases and these aside.
 ADAPTERS: dict[str, tuple[str, ...]] = {

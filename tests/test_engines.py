@@ -396,7 +396,7 @@ def test_a_trial_of_two_ranks_is_one_trial_on_ray(ray_cluster: None, root: Path)
 
 
 def test_an_actor_never_imports_tune() -> None:
-    script = "import sys, automl.engines.ray_attempt; print('ray' in sys.modules, 'ray.tune' in sys.modules)"
+    script = "import sys, automl.engines.ray_slot; print('ray' in sys.modules, 'ray.tune' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["True", "False"], done.stderr
 

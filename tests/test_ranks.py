@@ -307,7 +307,7 @@ class Stopping:
     def overdue(self) -> bool:
         return self.stop.is_set()
 
-    def save_checkpoint(self, step: int, write: Any) -> None:
+    def save_checkpoint(self, step: int, write: Any, behind: bool = False) -> None:
         """The storage gives no folder to write into."""
 
 

@@ -1,7 +1,8 @@
-"""What the Ray engine gives to Tune: a Searcher, a scheduler, a controller that loses no actor. Imports Ray.
+"""What the Ray engine gives to Tune: a Searcher, a scheduler, a controller that tells its actors something.
 
-Decisions go back to the actors through Ray's key-value store, which an actor reads before it answers
-its worker: so a decision that is put before the controller goes on is always seen.
+A Tune trial is a slot: where attempts that take the same run one after another. So what Tune does for a
+trial, which takes longer than a report, is done once a slot. What the desk decides goes to an actor with
+the next call of its `train`. Imports Ray.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,155 +23,244 @@ from ray.air.execution import ResourceRequest
 from ray.air.execution._internal import RayActorManager
 from ray.air.execution._internal.tracked_actor import TrackedActor
 from ray.exceptions import OutOfMemoryError, RayActorError
-from ray.experimental import internal_kv
 from ray.tune import tune as tune_module
 from ray.tune.execution import tune_controller
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from automl.engines.base import Answer, Desk, Message, Task
-from automl.engines.ray_attempt import MESSAGES, NAMESPACE, STEP_S, Attempt, name_of
 from automl.engines.ray_nodes import Nodes
+from automl.engines.ray_slot import MESSAGES, STEP_S, SlotActor
 from automl.resources import Kind
 
 # While a slot waits for the sampler, Tune looks up so often; while nothing runs, this waits so long.
 PEEK_S = 0.002
 THOUGHT_S = 60.0
-# A placement that could be had at once is there after so long; an actor without one may take another.
+# A placement that could be had at once is there after so long; one that is taken back before blocks its node.
 SETTLED_S = 0.5
 _NODE_LABEL = "ray.io/node-id"
 # From the text of Ray's OutOfMemoryError.
 _LOW_ON_MEMORY = "killed due to the node running low on memory"
 # Of what Tune would send to an actor; the rest are objects of its own, whose import takes a second.
-_SENT = ("control", "task", "avoid", "nursery")
+_SENT = ("avoid", "nursery")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a slot takes, beside the CPUs that all take, and the nodes that it keeps off."""
+
+    gpus: float
+    avoid: tuple[str, ...]
+
+
+@dataclass
+class Held:
+    """A slot as the bridge sees it.
+
+    Args:
+        shape: what it takes.
+        up: whether its actor has started.
+        task: the attempt that it has.
+        told: whether the actor has heard of that.
+        answer: to what the attempt has said last.
+        node: where it is, by Ray's id, once an attempt has said so.
+    """
+
+    shape: Shape
+    up: bool = False
+    task: Task | None = None
+    told: bool = False
+    answer: Answer = Answer.GO
+    node: str = ""
 
 
 class Bridge:
-    """Between Tune's callbacks and the desk. Nothing that it is called for ever raises into Tune."""
+    """Between Tune's callbacks and the desk. Nothing that it is called for ever raises into Tune.
 
-    def __init__(
-        self,
-        desk: Desk,
-        key: str,
-        nodes: Nodes,
-    ) -> None:
+    A slot is called by its Tune trial's id. Tasks that the desk has handed out before there is a slot for
+    them are ready for the first that takes as much.
+    """
+
+    def __init__(self, desk: Desk, nodes: Nodes) -> None:
         self.desk, self._nodes = desk, nodes
-        self._places: dict[str, str] = {}
-        self.vacated: set[str] = set()
         self.error: BaseException | None = None
-        self._key = key
-        self._tasks: dict[str, Task] = {}
-        self._answers: dict[str, str] = {}
-        self._stopped = False
-        self._put()
+        self._slots: dict[str, Held] = {}
+        self._ready: list[tuple[Shape, Task]] = []
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
         """Tune pickles its searcher and scheduler to disk; of ours nothing goes there, nor is needed."""
         return dict, ()
 
-    def next_config(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The configuration of a new Tune trial; None for not now; FINISHED at the end."""
+    # --- slots that are not there yet ------------------------------------------------------
+
+    def next_slot(self, slot: str) -> dict[str, Any] | str | None:
+        """What another slot takes; None for not now; FINISHED at the end."""
         try:
             self.tick()
-            task = None if self.error else self._next_task()
-            if task is not None:
-                self._tasks[trial_id] = task
-                gpus = task.resources["gpus"]
-                avoid = self._nodes.avoidable(task.avoid, self.desk.cpus, gpus)
-                plain = json.dumps(task.to_plain())
-                return {"control": self._key, "task": plain, "gpus": gpus, "avoid": avoid}
-            over = self.error is not None or self.desk.done
-            return Searcher.FINISHED if over and not self._tasks else None
+            shape = self._lacking()
+            if shape is None and not self.waiting and self.error is None:
+                self._ready += self._next_task()
+                shape = self._lacking()
         except Exception as error:
             self._break(error)
-            return None if self._tasks else Searcher.FINISHED
+            shape = None
+        if shape is not None:
+            self._slots[slot] = Held(shape)
+            return {"gpus": shape.gpus, "avoid": list(shape.avoid)}
+        over = self.error is not None or self.desk.done
+        return Searcher.FINISHED if over and not self._running else None
 
-    def _next_task(self) -> Task | None:
-        """The desk's; where nothing runs there is nothing to hear meanwhile, and Tune would sleep longer."""
-        if len(self._tasks) >= self.desk.slots:
-            return None  # one was told to end: its actor is free in a moment, and another is not needed
-        task = self.desk.next_task(self._fits)
-        until_s = time.monotonic() + THOUGHT_S
-        while task is None and not self._tasks and self.desk.thinking and time.monotonic() < until_s:
-            self.desk.wait(STEP_S / 5)
-            self.tick()
-            task = self.desk.next_task(self._fits)
-        return task
+    def _lacking(self) -> Shape | None:
+        """What the first ready task takes that no slot is about to come for."""
+        coming = Counter(each.shape for each in self._slots.values() if not each.up)
+        for shape, _ in self._ready:
+            if not coming[shape]:
+                return shape
+            coming[shape] -= 1
+        return None
 
-    def _fits(self, task: Task) -> bool:
-        """Whether Ray could start it now; one that waits in Tune could not be given another share."""
-        taken = sum(each.resources["gpus"] for each in self._tasks.values())
-        share = self.desk.share if self._tasks else 1  # one always may have what there is
-        there = self._nodes.capacity(self.desk.cpus, 0).gpus
-        return taken + task.resources["gpus"] <= there * share + 1e-9
+    @property
+    def needless(self) -> bool:
+        """Whether those have nothing to wait for: others were free before."""
+        return self.error is not None or not (self._ready or self.desk.more)
 
-    def hear(self, trial_id: str, messages: list[Message]) -> None:
-        """Hand an attempt's messages to the desk and post its decisions."""
-        task = self._tasks.get(trial_id)
-        if task is None:
-            return
+    # --- slots that are there --------------------------------------------------------------
+
+    @property
+    def waiting(self) -> list[str]:
+        """The free ones: what to try there is being thought of."""
+        return [name for name, each in self._slots.items() if each.up and each.task is None]
+
+    def serve(self, slot: str) -> str:
+        """Give a free slot its next attempt; whether Tune shall go on with it, let it wait, or end it."""
+        mine = self._slots[slot]
+        mine.up = True
+        try:
+            if self.error is None and not self._leaves(mine):
+                if self._take(mine):
+                    return str(TrialScheduler.CONTINUE)
+                if self.desk.hungry and self.desk.more:
+                    return str(TrialScheduler.NOOP)
+        except Exception as error:
+            self._break(error)
+        del self._slots[slot]
+        return str(TrialScheduler.STOP)
+
+    def _take(self, mine: Held) -> bool:
+        """Whether there was a task for a slot. One that takes something else is ready for another."""
+        if not self._take_ready(mine):
+            self._ready += self._next_task()
+        return mine.task is not None or self._take_ready(mine)
+
+    def _take_ready(self, mine: Held) -> bool:
+        for found in self._ready:
+            if found[0] == mine.shape:
+                self._ready.remove(found)
+                mine.task, mine.told, mine.answer = found[1], False, Answer.GO
+                return True
+        return False
+
+    def said(self, slot: str) -> str | None:
+        """What the actor of a slot is told with its next call; None for one that has nothing to do."""
+        mine = self._slots[slot]
+        if mine.task is None:
+            return None
+        if not mine.told:
+            mine.told = True
+            return json.dumps({"task": mine.task.to_plain()})
+        answer, mine.answer = mine.answer, Answer.GO
+        stops = self.error is not None or self.desk.stopping or self._leaves(mine)
+        return json.dumps({"answer": Answer.STOP if answer is Answer.GO and stops else answer})
+
+    def hear(self, slot: str, messages: Sequence[Message]) -> str:
+        """Hand an attempt's messages to the desk; how Tune shall go on with the slot."""
+        mine = self._slots.get(slot)
+        if mine is None or mine.task is None:
+            return str(TrialScheduler.STOP)
+        task = mine.task
+        if messages and messages[-1]["kind"] == "ended":
+            mine.task = None
         try:
             for message in messages:
                 if message["kind"] == "started":
-                    self._places[trial_id] = message.get("node_id", "")
-                if message["kind"] == "ended":
-                    self._forget(trial_id)
+                    mine.node = message.get("node_id", "")
                 answer = self.desk.hear(task, message)
-                if message["kind"] == "report" and answer in (Answer.END, Answer.FINISH):
-                    self._answers[name_of(task)] = str(answer)
-                    self._put()
+                if message["kind"] == "report":
+                    mine.answer = answer
             self.tick()
         except Exception as error:
             self._break(error)
+        return str(TrialScheduler.CONTINUE) if mine.task else self.serve(slot)
 
-    def short_of_memory(self, trial_id: str) -> None:
-        """Ray ended an actor before the kernel would have had to."""
-        error = "Ray ended its worker, because the node was low on memory"
-        self.hear(trial_id, [{"kind": "ended", "outcome": "failed", "cause": "memory", "error": error}])
-        self._forget(trial_id)
+    def _leaves(self, mine: Held) -> bool:
+        """Attempts on nodes that will go write a checkpoint and leave; their trials go on elsewhere."""
+        return mine.node in self._nodes.leaving
 
-    def lost(self, trial_id: str) -> None:
-        """An actor died, or its node."""
-        self.hear(trial_id, [{"kind": "ended", "outcome": "lost", "error": "its Ray actor or node died"}])
-        self._forget(trial_id)
+    # --- the ends of slots -----------------------------------------------------------------
+
+    def gone(self, slot: str, how: Message) -> None:
+        """Tune has ended a slot; where its actor never came, a task that was ready for it fails with it."""
+        mine = self._slots.pop(slot, None)
+        if mine is None:
+            return
+        if not mine.up:
+            self._take_ready(mine)
+        if mine.task is not None:
+            try:
+                self.desk.hear(mine.task, how)
+                self.tick()
+            except Exception as error:
+                self._break(error)
 
     def tick(self) -> None:
         self.desk.tick()
-        if self.desk.stopping and not self._stopped:
-            self._stopped = True
-            self._put()
+        if self.desk.stopping:
+            for _, task in self._ready:  # nobody has begun it
+                self.desk.hear(task, {"kind": "ended", "outcome": "stopped"})
+            self._ready.clear()
         self._nodes.want_for(self.desk)
-        self._vacate()
-
-    def _vacate(self) -> None:
-        """Attempts on nodes that will go write a checkpoint and leave; their trials go on elsewhere."""
-        leaving = self._nodes.leaving
-        told = {each for each in self._tasks if self._places.get(each) in leaving} - self.vacated
-        for trial_id in told:
-            self._answers[name_of(self._tasks[trial_id])] = str(Answer.STOP)
-        if told:
-            self.vacated |= told
-            self._put()
 
     def _break(self, error: Exception) -> None:
         """The first error ends the run; attempts are told to stop, and `run` raises it."""
         self.error = self.error or error
-        self._stopped = True
-        self._put()
+        self._ready.clear()
 
-    def _forget(self, trial_id: str) -> None:
-        task = self._tasks.pop(trial_id, None)
-        self._places.pop(trial_id, None)
-        if task is not None:
-            self._answers.pop(name_of(task), None)
+    # --- the desk --------------------------------------------------------------------------
 
-    def _put(self) -> None:
-        said = json.dumps({"stop": self._stopped, "answers": self._answers})
-        internal_kv._internal_kv_put(self._key, said, overwrite=True, namespace=NAMESPACE)
+    @property
+    def _running(self) -> list[Task]:
+        return [each.task for each in self._slots.values() if each.task is not None]
+
+    def _next_task(self) -> list[tuple[Shape, Task]]:
+        """The desk's next, if any; where nothing runs there is nothing to hear while it is thought of."""
+        if len(self._running) + len(self._ready) >= self.desk.slots:
+            return []  # one was told to end: its slot is free in a moment, and another is not needed
+        task = self.desk.next_task(self._fits)
+        if task is None and self.desk.thinking:  # most samplers have it before Tune is round again
+            self.desk.wait(PEEK_S)
+            task = self.desk.next_task(self._fits)
+        until_s = time.monotonic() + THOUGHT_S
+        while task is None and not self._running and self.desk.thinking and time.monotonic() < until_s:
+            self.desk.wait(STEP_S / 5)
+            self.tick()
+            task = self.desk.next_task(self._fits)
+        if task is None:
+            return []
+        gpus = task.resources["gpus"]
+        return [(Shape(gpus, tuple(self._nodes.avoidable(task.avoid, self.desk.cpus, gpus))), task)]
+
+    def _fits(self, task: Task) -> bool:
+        """Whether Ray could start it now; one that waits in Tune could not be given another share."""
+        known = [*self._running, *(each for _, each in self._ready)]
+        share = self.desk.share if known else 1  # one always may have what there is
+        there = self._nodes.capacity(self.desk.cpus, 0).gpus
+        taken = sum(each.resources["gpus"] for each in (*known, task))
+        return taken <= there * share + 1e-9
 
 
-class TaskSearcher(Searcher):
-    """Tune asks it for trials; it asks the desk."""
+class SlotSearcher(Searcher):
+    """Tune asks it for trials; it gives slots."""
 
     def __init__(self, bridge: Bridge) -> None:
         super().__init__()
@@ -176,13 +268,11 @@ class TaskSearcher(Searcher):
 
     # Ray's own annotation forgets FINISHED, which is a text.
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        return self._bridge.next_config(trial_id)
+        return self._bridge.next_slot(trial_id)
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
-        if error or not result or MESSAGES not in result:
-            self._bridge.lost(trial_id)
-        else:
-            self._bridge.hear(trial_id, json.loads(result[MESSAGES]))
+        lost = {"kind": "ended", "outcome": "lost", "error": "its Ray actor or node died"}
+        self._bridge.gone(trial_id, lost)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to keep: the ledger remembers."""
@@ -201,20 +291,8 @@ class Actors(RayActorManager):
         self, cls: Any, kwargs: dict[str, Any], resource_request: ResourceRequest, **words: Any
     ) -> TrackedActor:
         self._requested_s = time.monotonic()
-        return super().add_actor(cls, {"config": _sent(kwargs["config"])}, resource_request, **words)
-
-    def schedule_actor_task(  # type: ignore[override]
-        self,
-        tracked_actor: TrackedActor,
-        method_name: str,
-        args: tuple[Any, ...] | None = None,
-        kwargs: dict[str, Any] | None = None,
-        **words: Any,
-    ) -> Any:
-        if method_name == "reset":
-            assert args
-            args, kwargs = (_sent(args[0]),), None
-        return super().schedule_actor_task(tracked_actor, method_name, args, kwargs, **words)
+        sent = {key: kwargs["config"][key] for key in _SENT if key in kwargs["config"]}
+        return super().add_actor(cls, {"config": sent}, resource_request, **words)
 
     def remove_actor(self, tracked_actor: Any, *arguments: Any, **words: Any) -> bool:
         if tracked_actor in self._pending_actors_to_attrs:
@@ -226,14 +304,9 @@ class Actors(RayActorManager):
             self._let_settle()
         super().cleanup()
 
-    @property
-    def settles_s(self) -> float:
-        """Seconds until every actor has its place that can have one now."""
-        return max(0.0, self._requested_s + SETTLED_S - time.monotonic())
-
     def _let_settle(self) -> None:
         """A placement that is taken back between its two phases leaves Ray's node short of it for ever."""
-        time.sleep(self.settles_s)
+        time.sleep(max(0.0, self._requested_s + SETTLED_S - time.monotonic()))
 
     def next(self, timeout: float | None = None) -> bool:
         """Tune asks for a trial once in a turn; one that is being thought of shall not wait for the next."""
@@ -247,12 +320,8 @@ class Actors(RayActorManager):
         super()._actor_task_failed(tracked_actor_task, exception)
 
 
-def _sent(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: config[key] for key in _SENT if key in config}
-
-
 class Slot(tune.Trainable):
-    """What Tune is told to run; its actors are of another class, see `Attempt`."""
+    """What Tune is told to run; its actors are of another class, see `SlotActor`."""
 
 
 class Classes(tune_controller._ActorClassCache):
@@ -266,65 +335,51 @@ class Classes(tune_controller._ActorClassCache):
     alone = False
 
     def get(self, trainable_cls: type) -> Any:
-        return ray.remote(Attempt) if self.alone else super().get(Attempt)
+        return ray.remote(SlotActor) if self.alone else super().get(SlotActor)
 
 
 class Controller(tune_controller.TuneController):
-    """Tune's own (2.60), which would lose actors.
+    """Tune's own (2.60), whose calls of `train` tell the actors something, and whose slots may wait."""
 
-    It gives a warm actor to a trial whose own is starting, and ends that: where trials are shorter than
-    an actor's start, there would never be more than one. And it ends warm actors that no trial is there
-    for, although the next one is only being thought of, and keeps one of them at most.
-    """
-
-    vacated: Collection[str] = ()  # trials whose actors are on nodes that go
-    _actor_manager: Actors
+    bridge: Bridge
 
     @property
     def _max_pending_trials(self) -> int:
-        """How many trials may wait for their actors. Tune's own is one, where a searcher is not its own."""
-        return Actors.desk.ahead if Actors.desk else 1
+        """How many may wait for their actors. Tune's own is one, where a searcher is not its own."""
+        return self.bridge.desk.ahead
 
     @_max_pending_trials.setter
     def _max_pending_trials(self, most: int) -> None:
         """It is as many as there are slots, and these come and go."""
 
-    def _maybe_reuse_cached_actor(self, trial: Any) -> bool:
-        own = self._trial_to_actor.get(trial)
-        if own is not None and trial not in self._resetting_trials and not self._waits_in_vain(own):
-            return False
-        return bool(super()._maybe_reuse_cached_actor(trial))
+    def on_step_begin(self) -> None:
+        super().on_step_begin()
+        waiting = self.bridge.waiting
+        for trial in [each for each in self._running_trials if each.trial_id in waiting]:
+            self._execute_action(trial, self.bridge.serve(trial.trial_id))
+        if self._pending_trials and self.bridge.needless:
+            for trial in list(self._pending_trials):
+                self.stop_trial(trial)
 
-    def _waits_in_vain(self, actor: Any) -> bool:
-        """Whether an actor has no place after a while: the warm one may be what has that place."""
-        return not self._actor_manager.is_actor_started(actor) and not self._actor_manager.settles_s
-
-    def _cleanup_cached_actors(self, force_all: bool = False) -> None:
-        if force_all or self._pending_trials or Actors.desk is None or not Actors.desk.more:
-            super()._cleanup_cached_actors(force_all)
-
-    def _maybe_cache_trial_actor(self, trial: Any) -> bool:
-        """Tune keeps no second actor, when two trials end at once and the next are not there yet."""
-        if trial.trial_id in self.vacated:
-            return False
-        key, more = trial.placement_group_factory, self._actor_cache.num_cached_objects + 1
-        self._actor_cache.increase_max(key, more)
-        try:
-            return bool(super()._maybe_cache_trial_actor(trial))
-        finally:
-            self._actor_cache.decrease_max(key, more)
+    def _schedule_trial_train(self, trial: Trial) -> None:
+        said = self.bridge.said(trial.trial_id)
+        if said is None:  # its actor has just started
+            self._execute_action(trial, self.bridge.serve(trial.trial_id))
+            return
+        self._schedule_trial_task(
+            trial, "train", (said,), on_result=self._on_training_result, on_error=self._trial_task_failure
+        )
 
 
 @contextlib.contextmanager
-def mended(desk: Desk, vacated: Collection[str], alone: bool) -> Iterator[None]:
+def mended(bridge: Bridge, alone: bool) -> Iterator[None]:
     """Tune makes its parts from the names that its modules have for them.
 
     Args:
-        desk: asked whether a point is being thought of, and how many trials may wait for their actors.
-        vacated: trials whose actors serve no other; grows meanwhile.
+        bridge: to the desk of this run.
         alone: whether this driver has started Ray.
     """
-    Actors.desk, Controller.vacated, Classes.alone = desk, vacated, alone
+    Actors.desk, Controller.bridge, Classes.alone = bridge.desk, bridge, alone
     parts = (
         (tune_controller, "RayActorManager", Actors),
         (tune_controller, "_ActorClassCache", Classes),
@@ -332,6 +387,7 @@ def mended(desk: Desk, vacated: Collection[str], alone: bool) -> Iterator[None]:
     )
     with contextlib.ExitStack() as stack:
         stack.callback(setattr, Actors, "desk", None)
+        stack.callback(delattr, Controller, "bridge")
         for module, name, ours in parts:
             stack.callback(setattr, module, name, getattr(module, name))
             setattr(module, name, ours)
@@ -339,34 +395,22 @@ def mended(desk: Desk, vacated: Collection[str], alone: bool) -> Iterator[None]:
 
 
 class ReportScheduler(FIFOScheduler):
-    """Tune shows it every result; the desk decides, and the actor reads the decision."""
+    """Tune shows it every result; the desk decides, and Tune goes on with the slot accordingly."""
 
     def __init__(self, bridge: Bridge) -> None:
         super().__init__()
         self._bridge = bridge
 
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Tune makes a folder for every trial, and nothing is put there: one does for all."""
-        trial.relative_logdir = trial.storage.trial_dir_name = "trials"
-
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:
-        self._bridge.hear(trial.trial_id, json.loads(result[MESSAGES]))
-        return str(TrialScheduler.CONTINUE)
+        return self._bridge.hear(trial.trial_id, json.loads(result[MESSAGES]))
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Comes before the searcher's `on_trial_complete`, which is not told what the error was."""
         with contextlib.suppress(OSError):
-            file = Path(trial.error_file or "")
-            text = file.read_text()
-            file.unlink()  # the next error of any trial is written into the same file
-            if _LOW_ON_MEMORY in text:
-                self._bridge.short_of_memory(trial.trial_id)
-
-    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict) -> None:
-        """Tune keeps running averages of every ended trial, some 40 KB each; nobody asks for them."""
-        trial.run_metadata.metric_analysis.clear()
-        trial.run_metadata.metric_n_steps.clear()
-        trial.run_metadata.invalidate_cache()
+            if _LOW_ON_MEMORY in Path(trial.error_file or "").read_text():
+                error = "Ray ended its worker, because the node was low on memory"
+                memory = {"kind": "ended", "outcome": "failed", "cause": "memory", "error": error}
+                self._bridge.gone(trial.trial_id, memory)
 
 
 def placement(cpus: float, gpus: float, avoid: Sequence[str], kind: Kind) -> tune.PlacementGroupFactory:

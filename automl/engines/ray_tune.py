@@ -1,8 +1,8 @@
 """The Ray engine: Ray Tune places attempts on a cluster's CPUs and GPUs. With ray_actors the only door.
 
-Tune's controller calls our Searcher for the next task and our scheduler with what workers say. One
-Tune trial is one attempt; the warm actor behind it holds a Host. Ray is imported by `start`, because
-it reads its environment, the token's too, while it is imported.
+Tune's controller calls our Searcher for another slot and our scheduler with what workers say. One Tune
+trial is one slot, with attempt after attempt; the actor behind it holds a Host. Ray is imported by `start`,
+because it reads its environment, the token's too, while it is imported.
 """
 
 from __future__ import annotations
@@ -64,7 +64,6 @@ class RayTune(Engine):
         if fault:
             raise InputError(fault)
         self.address = None if self._local else self._address
-        self._key = f"automl/{secrets.token_hex(8)}"
         self._mine = False
         self._nursery = ""
         self._kind = Kind()
@@ -140,7 +139,7 @@ class RayTune(Engine):
         from automl.engines import ray_actors as ours
 
         cpus = desk.cpus
-        bridge = ours.Bridge(desk, self._key, self._nodes)
+        bridge = ours.Bridge(desk, self._nodes)
         self._nodes.begin(desk.say)
         trainable = tune.with_resources(
             ours.Slot,
@@ -150,12 +149,11 @@ class RayTune(Engine):
             warnings.simplefilter("ignore")
             tuner = tune.Tuner(
                 trainable,
-                param_space={"control": self._key, "nursery": self._nursery},
+                param_space={"nursery": self._nursery},
                 tune_config=tune.TuneConfig(
-                    search_alg=ours.TaskSearcher(bridge),
+                    search_alg=ours.SlotSearcher(bridge),
                     scheduler=ours.ReportScheduler(bridge),
                     num_samples=-1,
-                    reuse_actors=True,
                     trial_name_creator=lambda trial: trial.trial_id,
                 ),
                 run_config=tune.RunConfig(
@@ -168,7 +166,7 @@ class RayTune(Engine):
                 ),
             )
             alone = self._local and self._mine
-            with ours.mended(desk, bridge.vacated, alone), contextlib.ExitStack() as stack:
+            with ours.mended(bridge, alone), contextlib.ExitStack() as stack:
                 stack.callback(self._nodes.end)
                 tuner.fit()
         if bridge.error:

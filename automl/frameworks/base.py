@@ -46,14 +46,20 @@ class Handle(Protocol):
     def due(self) -> bool:
         """Whether a checkpoint is due: often enough to lose little, seldom enough to cost little."""
 
-    def save_checkpoint(self, step: int, write: Callable[[Path], object]) -> None:
-        """Keep a checkpoint: `write` fills a folder."""
+    def save_checkpoint(self, step: int, write: Callable[[Path], object], behind: bool = False) -> None:
+        """Keep a checkpoint: `write` fills a folder.
+
+        Args:
+            step: what it holds.
+            write: called at once.
+            behind: return then; the folder comes to the storage while training goes on.
+        """
 
     def improved(self) -> bool:
         """Whether the last report is the best of this trial (`value: best`)."""
 
-    def save_weights(self, step: int, write: Callable[[Path], object]) -> None:
-        """Keep the weights of a step: `write` fills a folder."""
+    def save_weights(self, step: int, write: Callable[[Path], object], behind: bool = False) -> None:
+        """Keep the weights of a step, as above; the attempt does not end before they are kept."""
 
 
 class Framework(ABC):

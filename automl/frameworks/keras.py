@@ -207,7 +207,7 @@ class Reporter(keras.callbacks.Callback):
         if self._fed.validates(epoch):
             self._report(logs or {})
         elif self._handle.due():
-            self._save_checkpoint()
+            self._save_checkpoint(behind=True)
 
     def keep_last(self) -> None:
         """Keep the weights at the end, where the last value is the trial's."""
@@ -235,12 +235,12 @@ class Reporter(keras.callbacks.Callback):
         if answer is Answer.END:
             raise TrialPruned
         if self._worth_keeping():
-            self._keep()
+            self._keep(behind=True)
         if answer is Answer.FINISH:
             self.keep_last()
             raise TrialFinished
         if answer is Answer.STOP or self._handle.due():
-            self._save_checkpoint()
+            self._save_checkpoint(behind=answer is not Answer.STOP)
         if answer is Answer.STOP:
             raise TrialStopped
 
@@ -252,9 +252,9 @@ class Reporter(keras.callbacks.Callback):
             return self._fed.last_to_validate(self.epoch - 1)
         return self._handle.improved()
 
-    def _keep(self) -> None:
+    def _keep(self, behind: bool = False) -> None:
         self._kept = self._step
-        self._handle.save_weights(self._step, self._write_weights)
+        self._handle.save_weights(self._step, self._write_weights, behind)
 
     def _write_weights(self, folder: Path) -> None:
         self.model.save(folder / "model.keras")
@@ -263,8 +263,8 @@ class Reporter(keras.callbacks.Callback):
         if example is not None:
             np.savez(folder / "example.npz", **example)  # type: ignore[arg-type]
 
-    def _save_checkpoint(self) -> None:
-        self._handle.save_checkpoint(self._step, self._write_checkpoint)
+    def _save_checkpoint(self, behind: bool) -> None:
+        self._handle.save_checkpoint(self._step, self._write_checkpoint, behind)
 
     def _write_checkpoint(self, folder: Path) -> None:
         arrays = {f"v{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(_variables(self.model))}

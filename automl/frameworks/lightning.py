@@ -28,7 +28,7 @@ from automl.engines.base import Answer, Task
 from automl.errors import TrialFinished, TrialPruned, TrialStopped
 from automl.frameworks import lightning_fit, torch_memory
 from automl.frameworks.base import CannotSplit, Framework, Handle, error_line, in_parts, refused, write_meta
-from automl.frameworks.lightning_ranks import means, of_all_ranks, own_of, write_checkpoint
+from automl.frameworks.lightning_ranks import means, of_all_ranks, own_of, write_checkpoint, write_plainly
 from automl.gpu_memory import Use
 from automl.ranks import threads_each
 
@@ -94,6 +94,7 @@ class Lightning(Framework):
         fit = _fit(handle)
         lightning_fit.compile_module(module, compiles := fit.pop("compile", False), self._threads)
         trainer = pl.Trainer(**self._house(handle, reporter), **fit)
+        write_plainly(trainer)
         checkpoint = str(handle.checkpoint / _CHECKPOINT) if handle.checkpoint else None
         with refused(lambda: checkpoint is not None and not reporter.began, _unreadable):
             trainer.fit(module, **loaders, ckpt_path=checkpoint, weights_only=True)
@@ -291,24 +292,27 @@ class Reporter(Checkpoint):
         if answer is Answer.FINISH:
             self.keep_last()
             raise TrialFinished
-        if answer is Answer.STOP or self._handle.due():
+        stops = answer is Answer.STOP
+        if stops or self._handle.due():
             self._handle.save_checkpoint(
-                self._step, lambda folder: write_checkpoint(trainer, folder / _CHECKPOINT)
+                self._step,
+                lambda folder: write_checkpoint(trainer, folder / _CHECKPOINT),
+                behind=not stops,
             )
-        if answer is Answer.STOP:
+        if stops:
             raise TrialStopped
 
     def _note_weights(self, trainer: pl.Trainer) -> None:
         if self._handle.task.objectives[0]["value"] == "best":
             if self._handle.improved():
-                self._keep()
+                self._keep(behind=True)
         elif trainer.check_val_every_n_epoch != 1 or trainer.val_check_interval != 1.0:
             # Batches after the last validation are no part of what it judged.
             state = self._module.state_dict()
             self._reported = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
 
-    def _keep(self) -> None:
-        self._handle.save_weights(self._step, self._write_weights)
+    def _keep(self, behind: bool = False) -> None:
+        self._handle.save_weights(self._step, self._write_weights, behind)
 
     def _write_weights(self, folder: Path) -> None:
         torch.save(self._reported or self._module.state_dict(), folder / "state_dict.pt")
