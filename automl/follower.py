@@ -169,6 +169,15 @@ class Follower:
             raise AutoMLError(f"the ranks are not at the same step: {step} here, {said['step']} at rank 0")
         return Answer(said["answer"])
 
+    def say(self, metrics: Mapping[str, float], step: int) -> None:
+        raise NotImplementedError  # several ranks do not hurry
+
+    def heard(self) -> Answer:
+        raise NotImplementedError
+
+    def hurries(self) -> bool:
+        return False
+
     def pulse(self) -> None:
         """Rank 0 does: where this one hangs, that one does as well."""
 

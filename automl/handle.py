@@ -25,6 +25,8 @@ STOP_GRACE_S = 10.0
 # the last one.
 CHECKPOINT_S = 5.0
 CHECKPOINT_COSTS = 100
+# Where two reports are further apart, an answer is waited for at once: a stop would come too late.
+HURRY_S = 2.0
 # So often at most a host hears that batches go on; oftener where a short silence is a hang already.
 PULSE_S = 5.0
 
@@ -59,15 +61,27 @@ class TrialHandle:
         self._outranked: int | None = None  # the last step, if its weights could not stay
         self._last = (task.step, task.checkpoint)
         self._missed = False
+        self._said_s = time.monotonic()
         self._under_way: deque[Future[None]] = deque()
         self.weights: str | None = None
         self.reports: list[dict[str, float]] = []
 
     def tell(self, metrics: Mapping[str, float], step: int) -> Answer:
+        self.say(metrics, step)
+        return self.heard()
+
+    def say(self, metrics: Mapping[str, float], step: int) -> None:
         plain = {str(name): float(value) for name, value in metrics.items()}
         self._note_best(plain, step)
+        self._said_s = time.monotonic()
         self._link.send("report", metrics=plain, step=int(step))
+
+    def heard(self) -> Answer:
         return self._link.answers.get()
+
+    def hurries(self) -> bool:
+        short = time.monotonic() - self._said_s < HURRY_S
+        return short and self._link.stopped_s is None and not self.due()
 
     def pulse(self) -> None:
         now_s = time.monotonic()

@@ -262,6 +262,15 @@ class Leader:
         )
         return answer
 
+    def say(self, metrics: Mapping[str, float], step: int) -> None:
+        raise NotImplementedError  # several ranks do not hurry
+
+    def heard(self) -> Answer:
+        raise NotImplementedError
+
+    def hurries(self) -> bool:
+        return False
+
     def pulse(self) -> None:
         self._handle.pulse()
 

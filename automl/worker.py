@@ -58,6 +58,13 @@ class Link:
         with self._lock:
             self._socket.sendall(line.encode())
 
+    def forget(self) -> None:
+        """The attempt before is over: that it was stopped, and an answer that it left before it heard."""
+        self.stopped_s = None
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self.answers.get_nowait()
+
     def pulse(self) -> None:
         """Tell that it trains; never waits for a host that does not read."""
         if select.select([], [self._socket], [], 0)[1]:
@@ -125,7 +132,7 @@ class Worker:
                 self._run(Task(**said["task"]))
 
     def _run(self, task: Task) -> None:
-        self._link.stopped_s = None
+        self._link.forget()
         guard.heed_dumps()
         try:
             files = TrialFolder(task.storage, task.search, task.trial, self._scratch)

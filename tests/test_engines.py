@@ -342,6 +342,23 @@ def test_a_killed_ray_actor_costs_one_attempt_that_is_not_counted(ray_cluster: N
     assert [report.step for report in lost[0].reports] == list(range(1, 21))
 
 
+def test_tune_has_a_trial_for_each_slot_and_not_for_each_attempt(
+    ray_cluster: None, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from automl.engines.ray_actors import Bridge
+
+    given, next_slot = [], Bridge.next_slot
+
+    def counted(bridge: Bridge, slot: str) -> Any:
+        found = next_slot(bridge, slot)
+        given.extend([slot] if isinstance(found, dict) else [])
+        return found
+
+    monkeypatch.setattr(Bridge, "next_slot", counted)
+    assert states(run(a_search(trials=12), "ray")) == {"COMPLETE": 12}
+    assert len(given) == 2
+
+
 class Anything:
     def __init__(self, config: dict[str, Any]) -> None: ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -481,7 +482,64 @@ def test_a_worker_killed_in_the_middle_of_an_epoch_costs_that_epoch_alone(
     assert [*killed.curve, *resumed.curve] == whole.curve
 
 
+COUNTED = {"lightning": "trainers.counts_lightning:CountedNet", "keras": "trainers.counts_keras:counted_net"}
+
+
+@pytest.mark.parametrize("framework", COUNTED)
+def test_no_batch_is_trained_between_a_report_and_its_answer(
+    own_host: Host, tmp_path: Path, framework: str
+) -> None:
+    """The next one may be prepared."""
+    trained, mark, batches = runner(own_host, SUBJECTS[framework], tmp_path), tmp_path / "mark", []
+
+    def late(message: Message) -> None:
+        if message["kind"] == "report":
+            time.sleep(0.2)
+            batches.append(mark.stat().st_size)
+
+    model = {"model": COUNTED[framework], "model_": {"mark": str(mark)}}
+    pruned = trained({3: Answer.END}, seen=late, **model)
+    assert pruned.ended["outcome"] == "pruned", pruned.log
+    assert batches == [6, 12, 18]
+    assert mark.stat().st_size == 18
+
+
 # --- Lightning -------------------------------------------------------------------------------
+
+
+def test_an_answer_that_an_attempt_left_before_it_heard_is_no_other_attempts(
+    own_host: Host, tmp_path: Path
+) -> None:
+    trained, counts = runner(own_host, SUBJECTS["lightning"], tmp_path), "trainers.counts_lightning"
+    failed = trained(data=f"{counts}:FailingData")
+    assert failed.ended["error"] == "RuntimeError: no more rows"
+    assert failed.steps == [1]
+    pruned = trained({2: Answer.END}, trial=1)
+    assert (pruned.steps, pruned.ended["outcome"]) == ([1, 2], "pruned")
+
+
+@pytest.mark.parametrize("answer", [Answer.GO, Answer.STOP, Answer.FINISH])
+def test_a_training_that_ends_by_itself_is_complete_whatever_its_last_report_is_answered_but_an_end(
+    own_host: Host, tmp_path: Path, answer: Answer
+) -> None:
+    trained = runner(own_host, SUBJECTS["lightning"], tmp_path)
+    model = {"model": "trainers.counts_lightning:StoppingNet", "value": "best", "direction": "maximize"}
+    attempt = trained({2: answer}, metric="val_accuracy", **model)
+    assert (attempt.steps, attempt.ended["outcome"]) == ([1, 2], "complete"), attempt.log
+    best = max(attempt.curve, key=lambda each: each[1]["val_accuracy"])[0]
+    assert attempt.ended["weights"].endswith(f"weights-{best:08d}")
+    ended = trained({2: Answer.END}, trial=1, metric="val_accuracy", **model)
+    assert ended.ended["outcome"] == "pruned"
+
+
+def test_a_checkpoint_asks_no_client_of_an_object_store(own_host: Host, tmp_path: Path) -> None:
+    """Lightning would import all that are installed, at a process's first checkpoint."""
+    trained = runner(own_host, SUBJECTS["lightning"], tmp_path)
+    stopped = trained({1: Answer.STOP}, model="trainers.imports_lightning:ImportsNet")
+    again = {"attempt": 2, "checkpoint": checkpoint_of(stopped), "step": 1, "reported": 1}
+    attempt = trained(model="trainers.imports_lightning:ImportsNet", **again)
+    assert importlib.util.find_spec("s3fs")
+    assert {metrics["s3fs"] for _, metrics in attempt.curve} == {0.0}
 
 
 def test_a_callable_that_calls_exit_has_failed_by_itself_and_its_worker_lives(function: Run) -> None:

@@ -36,6 +36,19 @@ class Handle(Protocol):
     def tell(self, metrics: Mapping[str, float], step: int) -> Answer:
         """Report; blocks until the driver has appended it and answered."""
 
+    def say(self, metrics: Mapping[str, float], step: int) -> None:
+        """Report, and ask `heard` for the answer before the next batch is trained."""
+
+    def heard(self) -> Answer:
+        """The answer to what was said; blocks as `tell` does."""
+
+    def hurries(self) -> bool:
+        """Whether to `say` now and prepare the next batch meanwhile, rather than to `tell`.
+
+        No checkpoint is due, no stop is known, and the next report is soon: one that comes with the answer
+        is obeyed there.
+        """
+
     def pulse(self) -> None:
         """At each batch, of a validation too: says now and then that the trial is not hung."""
 

@@ -100,6 +100,7 @@ class Keras(Framework):
                 with refused():
                     reporter.resume(handle.checkpoint)
         made.fit(**fed.fit, callbacks=[reporter], initial_epoch=reporter.epoch)
+        reporter.hear()
         reporter.keep_last()
 
     def load(self, model: Any, arguments: Mapping[str, Any], folder: Path) -> Any:
@@ -185,6 +186,7 @@ class Reporter(keras.callbacks.Callback):
         self._handle, self._fed = handle, fed
         self.epoch = 0  # how many are behind
         self._step, self._kept = 0, -1
+        self._past: dict[str, Any] | None = None  # the generators at the last report, until it is answered
         self._metrics: dict[str, float] = {}
         self._generators: dict[str, Any] | None = None
 
@@ -196,6 +198,7 @@ class Reporter(keras.callbacks.Callback):
             self._generators = None
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.hear()
         # At a batch's end, Keras would fetch the metrics of every batch from the device.
         self._handle.leave_if_told()
 
@@ -231,7 +234,21 @@ class Reporter(keras.callbacks.Callback):
     def _report(self, logs: Mapping[str, Any]) -> None:
         self._step += 1
         self._metrics = {name: float(value) for name, value in logs.items()}
-        answer = self._handle.tell(self._metrics, self._step)
+        if self.epoch < self._fed.epochs and self._handle.hurries():
+            self._handle.say(self._metrics, self._step)
+            self._past = _generator_states()
+        else:
+            self._obey(self._handle.tell(self._metrics, self._step))
+
+    def hear(self) -> None:
+        """Obey the answer to the last report, if the model went on from it; no batch was trained since."""
+        if self._past:
+            try:
+                self._obey(self._handle.heard())
+            finally:
+                self._past = None
+
+    def _obey(self, answer: Answer) -> None:
         if answer is Answer.END:
             raise TrialPruned
         if self._worth_keeping():
@@ -273,7 +290,7 @@ class Reporter(keras.callbacks.Callback):
             "epoch": self.epoch,
             "step": self._step,
             "metrics": self._metrics,
-            "generators": _generator_states(),
+            "generators": self._past or _generator_states(),
             "micro": self._handle.task.micro,
         }
         (folder / _STATE).write_text(json.dumps(state))

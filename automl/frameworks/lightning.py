@@ -12,6 +12,7 @@ import logging
 import random
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from automl.engines.base import Answer, Task
 from automl.errors import TrialFinished, TrialPruned, TrialStopped
 from automl.frameworks import lightning_fit, torch_memory
 from automl.frameworks.base import CannotSplit, Framework, Handle, error_line, in_parts, refused, write_meta
+from automl.frameworks.lightning_moment import EpochEnd
 from automl.frameworks.lightning_ranks import means, of_all_ranks, own_of, write_checkpoint, write_plainly
 from automl.gpu_memory import Use
 from automl.ranks import threads_each
@@ -98,6 +100,7 @@ class Lightning(Framework):
         checkpoint = str(handle.checkpoint / _CHECKPOINT) if handle.checkpoint else None
         with refused(lambda: checkpoint is not None and not reporter.began, _unreadable):
             trainer.fit(module, **loaders, ckpt_path=checkpoint, weights_only=True)
+        reporter.leave(trainer)
         lightning_fit.note_compiled(module, compiles)
         reporter.keep_last()
 
@@ -188,6 +191,14 @@ def _loaders(data: Any) -> dict[str, Any]:
     return {"train_dataloaders": train, "val_dataloaders": validation}
 
 
+@dataclass(frozen=True)
+class Past:
+    """The end of an epoch that the Trainer has gone on from, and the random generators there, by rank."""
+
+    end: EpochEnd
+    generators: list[dict[str, Any]]
+
+
 class Reporter(Checkpoint):
     """Reports every validation once, and keeps checkpoints and weights.
 
@@ -200,6 +211,7 @@ class Reporter(Checkpoint):
         self.began = False  # whether all of a checkpoint has been taken up, if there is one
         self._step = 0
         self._pending = False
+        self._past: Past | None = None  # where the last report was, until its answer is heard
         self._epoch_ended = False
         self._resumed: dict[str, Any] | None = None
         self._example: dict[str, np.ndarray] | None = None
@@ -211,9 +223,9 @@ class Reporter(Checkpoint):
         return {
             "step": self._step,
             "metrics": self._metrics,
-            "epoch_ended": self._epoch_ended,
+            "epoch_ended": self._epoch_ended or self._past is not None,
             "micro": self._handle.task.micro,
-            "generators": of_all_ranks(generator_states()),
+            "generators": self._past.generators if self._past else of_all_ranks(generator_states()),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -230,6 +242,8 @@ class Reporter(Checkpoint):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._epoch_ended = False
+        if is_overridden("on_train_epoch_start", pl_module):  # it may change what was judged
+            self.hear(trainer)
         if self._resumed is None:
             return
         restore_generators(own_of(self._resumed["generators"]))
@@ -253,6 +267,7 @@ class Reporter(Checkpoint):
                     parameter.grad.mul_(micro / parts)
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
+        self.hear(trainer)
         # Several ranks can leave here alone: what came after the batch before, all of them have done.
         self._handle.leave_if_told()
 
@@ -273,19 +288,47 @@ class Reporter(Checkpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._epoch_ended = True
         if self._pending or not trainer.enable_validation:
-            self._report(trainer)
+            more = trainer.max_epochs is None or not 0 <= trainer.max_epochs <= trainer.current_epoch + 1
+            self._report(trainer, hurry=more and self._judges_all(trainer))
 
     def keep_last(self) -> None:
         """Keep the weights at the end, where the last value is the trial's."""
         if self._step and self._handle.task.objectives[0]["value"] == "last":
             self._keep()
 
-    def _report(self, trainer: pl.Trainer) -> None:
+    @staticmethod
+    def _judges_all(trainer: pl.Trainer) -> bool:
+        """Whether every epoch is judged, at its end."""
+        return trainer.check_val_every_n_epoch == 1 and trainer.val_check_interval == 1.0
+
+    def _report(self, trainer: pl.Trainer, hurry: bool = False) -> None:
         self._pending = False
         self._step += 1
         # Metrics of an epoch before stay in sight until the next: also those before a checkpoint.
         self._metrics |= means({name: float(value) for name, value in trainer.callback_metrics.items()})
-        answer = self._handle.tell(self._metrics, self._step)
+        if hurry and self._handle.hurries():
+            self._handle.say(self._metrics, self._step)
+            self._past = Past(EpochEnd(trainer), [generator_states()])
+        else:
+            self._obey(self._handle.tell(self._metrics, self._step), trainer)
+
+    def hear(self, trainer: pl.Trainer) -> None:
+        """Obey the answer to the last report, if the Trainer went on from it; no batch was trained since."""
+        if self._past:
+            try:
+                self._obey(self._handle.heard(), trainer)
+            finally:
+                self._past = None
+
+    def leave(self, trainer: pl.Trainer) -> None:
+        """The training has ended by itself: of what the last report may be answered, only an end matters."""
+        if self._past:
+            self._past = None
+            if self._handle.heard() is Answer.END:
+                raise TrialPruned
+            self._note_weights(trainer)
+
+    def _obey(self, answer: Answer, trainer: pl.Trainer) -> None:
         if answer is Answer.END:
             raise TrialPruned
         self._note_weights(trainer)
@@ -294,10 +337,9 @@ class Reporter(Checkpoint):
             raise TrialFinished
         stops = answer is Answer.STOP
         if stops or self._handle.due():
+            write = self._past.end.write if self._past else write_checkpoint
             self._handle.save_checkpoint(
-                self._step,
-                lambda folder: write_checkpoint(trainer, folder / _CHECKPOINT),
-                behind=not stops,
+                self._step, lambda folder: write(trainer, folder / _CHECKPOINT), behind=not stops
             )
         if stops:
             raise TrialStopped
@@ -306,7 +348,7 @@ class Reporter(Checkpoint):
         if self._handle.task.objectives[0]["value"] == "best":
             if self._handle.improved():
                 self._keep(behind=True)
-        elif trainer.check_val_every_n_epoch != 1 or trainer.val_check_interval != 1.0:
+        elif not self._judges_all(trainer):
             # Batches after the last validation are no part of what it judged.
             state = self._module.state_dict()
             self._reported = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}

@@ -1,0 +1,42 @@
+"""The end of an epoch, for a checkpoint that is written once the Trainer has gone on to the next first batch.
+
+Until that batch is trained, parameters and the optimizers' moments are what they were; what has moved on is
+kept here: the loops' counters, the schedulers, what these set in the optimizers. Knows no trial.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+
+class EpochEnd:
+    """Now, after the last hook of an epoch. One process alone; of several ranks the others would miss it."""
+
+    def __init__(self, trainer: pl.Trainer) -> None:
+        schedulers = [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs]
+        self._facts: dict[str, Any] = {
+            "epoch": trainer.current_epoch,
+            "global_step": trainer.global_step,
+            "loops": trainer._checkpoint_connector._get_loops_state_dict(),
+            "lr_schedulers": copy.deepcopy(schedulers),
+        }
+        self._groups = [
+            [
+                {name: value for name, value in group.items() if name != "params"}
+                for group in each.param_groups
+            ]
+            for each in trainer.optimizers
+        ]
+
+    def write(self, trainer: pl.Trainer, path: Path) -> None:
+        """The checkpoint that the Trainer would have written then."""
+        checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+        checkpoint |= self._facts
+        for state, groups in zip(checkpoint["optimizer_states"], self._groups, strict=True):
+            for group, then in zip(state["param_groups"], groups, strict=True):
+                group |= then
+        trainer.strategy.save_checkpoint(checkpoint, path)

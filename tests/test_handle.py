@@ -1,0 +1,182 @@
+"""What training leaves behind it on its way to the storage: in order, whole, and heard of."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from automl import handle as module
+from automl.engines.base import Answer, Task
+from automl.errors import StorageError
+from automl.handle import CHECKPOINT_COSTS, CHECKPOINT_S, HURRY_S, TrialHandle
+from automl.storage import TrialFolder
+
+
+class Line:
+    """The worker's end of a socket that nobody listens at."""
+
+    def __init__(self) -> None:
+        self.answers: queue.Queue[Answer] = queue.Queue()
+        self.stopped_s: float | None = None
+        self.said: list[tuple[str, dict[str, Any]]] = []
+
+    def send(self, kind: str, **data: Any) -> None:
+        self.said.append((kind, data))
+
+    def pulse(self) -> None:
+        """Nobody waits for it."""
+
+
+class Folder(TrialFolder):
+    """A storage that keeps nothing before it is let."""
+
+    def __init__(self, storage: Path) -> None:
+        super().__init__(str(storage), "search", 3, storage / "scratch")
+        self.open = threading.Event()
+        self.full = False
+
+    def keep(self, kind: str, step: int, beside: Path) -> str:
+        assert self.open.wait(30)
+        if self.full:
+            raise StorageError(f"cannot write {kind} of step {step}: No space left on device")
+        return super().keep(kind, step, beside)
+
+
+def task(**changes: Any) -> Task:
+    objective = {"metric": "loss", "direction": "minimize", "value": "best"}
+    facts: dict[str, Any] = {
+        "search": "search",
+        "trial": 3,
+        "attempt": 1,
+        "seed": 1,
+        "trainer": "t",
+        "framework": "function",
+        "model": "a:b",
+        "data": None,
+        "arguments": {},
+        "objectives": (objective,),
+        "resources": {"cpus": 1, "gpus": 0},
+        "root": ".",
+        "storage": "runs",
+    }
+    return Task(**{**facts, **changes})
+
+
+class Clock:
+    now_s = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[Folder]:
+    files = Folder(tmp_path)
+    yield files
+    files.open.set()  # or the thread would wait for ever
+
+
+@pytest.fixture
+def line() -> Line:
+    return Line()
+
+
+@pytest.fixture
+def handle(line: Line, files: Folder, clock: Clock) -> TrialHandle:
+    return TrialHandle(line, task(), files, None)
+
+
+def write(folder: Path) -> None:
+    (folder / "weights.txt").write_text("1 2 3")
+
+
+def test_training_goes_on_while_a_checkpoint_comes_to_the_storage(
+    handle: TrialHandle, line: Line, files: Folder, clock: Clock
+) -> None:
+    handle.save_checkpoint(1, write, behind=True)
+    assert line.said == []
+    clock.now_s += 2 * CHECKPOINT_S
+    assert not handle.due()  # one at a time
+    files.open.set()
+    handle.settle()
+    place = str(Path(files.url) / "checkpoint-00000001")
+    assert line.said == [("checkpointed", {"step": 1, "path": place})]
+    assert (Path(place) / "weights.txt").read_text() == "1 2 3"
+    assert handle.due()
+
+
+def test_what_follows_waits_for_what_is_on_its_way(handle: TrialHandle, line: Line, files: Folder) -> None:
+    handle.save_checkpoint(1, write, behind=True)
+    handle.save_weights(1, write, behind=True)
+    threading.Timer(0.1, files.open.set).start()
+    handle.save_checkpoint(2, write)  # at a stop
+    assert [data["step"] for _, data in line.said] == [1, 2]
+    assert handle.weights == str(Path(files.url) / "weights-00000001")
+
+
+def test_a_checkpoint_that_does_not_come_there_is_told_and_its_training_goes_on(
+    handle: TrialHandle, line: Line, files: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files.full = True
+    files.open.set()
+    handle.save_checkpoint(1, write, behind=True)
+    handle.settle()
+    why = "cannot write checkpoint of step 1: No space left on device"
+    assert line.said == [("checkpointed", {"step": 0, "path": None, "error": why})]
+    assert f"{why}. Training goes on; it begins anew if it has to be resumed" in capsys.readouterr().err
+
+
+def test_weights_that_do_not_come_to_the_storage_end_the_attempt(handle: TrialHandle, files: Folder) -> None:
+    files.full = True
+    files.open.set()
+    handle.save_weights(1, write, behind=True)
+    with pytest.raises(StorageError, match="No space left"):
+        handle.settle()
+    assert handle.weights is None
+
+
+def test_a_checkpoint_is_due_after_a_hundred_times_what_training_waited_for_the_last(
+    handle: TrialHandle, files: Folder, clock: Clock
+) -> None:
+    def slowly(folder: Path) -> None:
+        clock.now_s += 1.0
+        write(folder)
+
+    files.open.set()
+    clock.now_s += CHECKPOINT_S
+    assert handle.due()
+    handle.save_checkpoint(1, slowly, behind=True)
+    handle.settle()
+    clock.now_s += CHECKPOINT_COSTS - 1
+    assert not handle.due()
+    clock.now_s += 1
+    assert handle.due()
+
+
+def test_a_report_is_hurried_past_where_nothing_but_going_on_is_likely(
+    handle: TrialHandle, line: Line, clock: Clock
+) -> None:
+    assert handle.hurries()
+    clock.now_s += HURRY_S
+    assert not handle.hurries()  # a stop that comes with the answer would come late
+    handle.say({"loss": 1.0}, 1)
+    assert handle.hurries()
+    line.stopped_s = clock.now_s
+    assert not handle.hurries()
+    line.stopped_s = None
+    clock.now_s += CHECKPOINT_S
+    handle.say({"loss": 1.0}, 2)
+    assert handle.due()
+    assert not handle.hurries()
