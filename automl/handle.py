@@ -21,10 +21,10 @@ from automl.storage import TrialFolder
 
 # A stop waits so long for the end of the epoch before it gives the epoch up.
 STOP_GRACE_S = 10.0
-# A checkpoint is due when so much time has passed, and again a hundred times what the training waited for
-# the last one.
-CHECKPOINT_S = 5.0
-CHECKPOINT_COSTS = 100
+# A checkpoint is due when so much time has passed, and so many times what the training waited for the last:
+# it costs half a per cent of the training at most.
+CHECKPOINT_S = 10.0
+CHECKPOINT_COSTS = 200
 # Where two reports are further apart, an answer is waited for at once: a stop would come too late.
 HURRY_S = 2.0
 # So often at most a host hears that batches go on; oftener where a short silence is a hang already.

@@ -10,7 +10,7 @@ and shows what the training itself costs here.
 
 | workload | what it is |
 |---|---|
-| short | 60 trials of about 1 s of training, none is cut |
+| short | 60 trials of half a second to a second of training, none is cut |
 | medium | 40 trials of about 10 s of training if not cut, with successive halving |
 
 Each run has processes and a project folder of its own. Wall time is that of the whole command, start-up

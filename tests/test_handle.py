@@ -147,7 +147,7 @@ def test_weights_that_do_not_come_to_the_storage_end_the_attempt(handle: TrialHa
     assert handle.weights is None
 
 
-def test_a_checkpoint_is_due_after_a_hundred_times_what_training_waited_for_the_last(
+def test_a_checkpoint_costs_half_a_per_cent_of_the_training_at_most(
     handle: TrialHandle, files: Folder, clock: Clock
 ) -> None:
     def slowly(folder: Path) -> None:
