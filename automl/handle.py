@@ -8,7 +8,6 @@ from __future__ import annotations
 import queue
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -62,7 +61,7 @@ class TrialHandle:
         self._last = (task.step, task.checkpoint)
         self._missed = False
         self._said_s = time.monotonic()
-        self._under_way: deque[Future[None]] = deque()
+        self._under_way: Future[None] | None = None
         self.weights: str | None = None
         self.reports: list[dict[str, float]] = []
 
@@ -101,12 +100,12 @@ class TrialHandle:
 
     def due(self) -> bool:
         since_s = time.monotonic() - self._kept_s
-        idle = all(each.done() for each in self._under_way)
+        idle = self._under_way is None or self._under_way.done()
         return idle and since_s >= max(CHECKPOINT_S, CHECKPOINT_COSTS * self._cost_s)
 
     def save_checkpoint(self, step: int, write: Callable[[Path], object], behind: bool = False) -> None:
         begun_s = time.monotonic()
-        self._settle(1)
+        self.settle()
         try:
             filled = self._files.fill("checkpoint", step, write)
         except StorageError as error:
@@ -140,7 +139,7 @@ class TrialHandle:
     def save_weights(self, step: int, write: Callable[[Path], object], behind: bool = False) -> None:
         if self._outranked == step:
             return
-        self._settle(1)
+        self.settle()
         filled = self._files.fill("weights", step, write)
         self._act(behind, partial(self._keep_weights, step, filled))
 
@@ -148,18 +147,18 @@ class TrialHandle:
         self.weights = self._files.keep("weights", step, filled)
 
     def settle(self) -> None:
-        """Wait for all that is kept behind the training; raises what went wrong with it."""
-        self._settle(0)
+        """Wait for what is kept behind the training; raises what went wrong with it.
 
-    def _settle(self, most: int) -> None:
-        while len(self._under_way) > most:
-            self._under_way.popleft().result()
+        Before anything else is written, too: whoever keeps a folder removes what is left of others.
+        """
+        under_way, self._under_way = self._under_way, None
+        if under_way:
+            under_way.result()
 
     def _act(self, behind: bool, act: Callable[[], None]) -> None:
         if behind:
-            self._under_way.append(_behind.submit(act))
+            self._under_way = _behind.submit(act)
         else:
-            self.settle()
             act()
 
     def _note_best(self, metrics: Mapping[str, float], step: int) -> None:

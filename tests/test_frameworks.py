@@ -511,7 +511,15 @@ def test_an_answer_that_an_attempt_left_before_it_heard_is_no_other_attempts(
     own_host: Host, tmp_path: Path
 ) -> None:
     trained, counts = runner(own_host, SUBJECTS["lightning"], tmp_path), "trainers.counts_lightning"
-    failed = trained(data=f"{counts}:FailingData")
+    log = tmp_path / "tiny" / "trials" / "0" / "log.txt"
+
+    def after_the_end(message: Message) -> None:
+        until_s = time.monotonic() + PATIENCE_S
+        while message["kind"] == "report" and "no more rows" not in log.read_text():
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
+
+    failed = trained(seen=after_the_end, data=f"{counts}:FailingData")
     assert failed.ended["error"] == "RuntimeError: no more rows"
     assert failed.steps == [1]
     pruned = trained({2: Answer.END}, trial=1)
@@ -530,6 +538,20 @@ def test_a_training_that_ends_by_itself_is_complete_whatever_its_last_report_is_
     assert attempt.ended["weights"].endswith(f"weights-{best:08d}")
     ended = trained({2: Answer.END}, trial=1, metric="val_accuracy", **model)
     assert ended.ended["outcome"] == "pruned"
+
+
+@pytest.mark.parametrize("model", ["RestartingNet", "CalledBackNet"])
+def test_weights_are_what_was_judged_whatever_the_next_epoch_begins_with(
+    own_host: Host, tmp_path: Path, model: str
+) -> None:
+    import torch
+
+    trained = runner(own_host, SUBJECTS["lightning"], tmp_path)
+    best = {"metric": "first", "direction": "maximize", "value": "best"}
+    attempt = trained(model=f"trainers.counts_lightning:{model}", **best)
+    assert attempt.ended["weights"].endswith("weights-00000001"), attempt.log
+    kept = torch.load(Path(attempt.ended["weights"]) / "state_dict.pt", weights_only=True)
+    assert all(values.count_nonzero() for values in kept.values())
 
 
 def test_a_checkpoint_asks_no_client_of_an_object_store(own_host: Host, tmp_path: Path) -> None:

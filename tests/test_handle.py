@@ -117,13 +117,17 @@ def test_training_goes_on_while_a_checkpoint_comes_to_the_storage(
     assert handle.due()
 
 
-def test_what_follows_waits_for_what_is_on_its_way(handle: TrialHandle, line: Line, files: Folder) -> None:
-    handle.save_checkpoint(1, write, behind=True)
+def test_nothing_is_written_while_something_is_on_its_way(
+    handle: TrialHandle, line: Line, files: Folder
+) -> None:
+    """What is kept removes every folder of its kind that is not whole."""
     handle.save_weights(1, write, behind=True)
     threading.Timer(0.1, files.open.set).start()
+    handle.save_weights(2, write, behind=True)
     handle.save_checkpoint(2, write)  # at a stop
-    assert [data["step"] for _, data in line.said] == [1, 2]
-    assert handle.weights == str(Path(files.url) / "weights-00000001")
+    assert [data["step"] for _, data in line.said] == [2]
+    assert handle.weights == str(Path(files.url) / "weights-00000002")
+    assert (Path(handle.weights) / "weights.txt").exists()
 
 
 def test_a_checkpoint_that_does_not_come_there_is_told_and_its_training_goes_on(

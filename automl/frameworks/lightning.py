@@ -288,8 +288,15 @@ class Reporter(Checkpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._epoch_ended = True
         if self._pending or not trainer.enable_validation:
-            more = trainer.max_epochs is None or not 0 <= trainer.max_epochs <= trainer.current_epoch + 1
-            self._report(trainer, hurry=more and self._judges_all(trainer))
+            self._report(trainer, hurry=self._may_hurry(trainer))
+
+    def _may_hurry(self, trainer: pl.Trainer) -> bool:
+        """Whether another epoch follows whose first batch is prepared without touching what was judged."""
+        last = trainer.max_epochs is not None and 0 <= trainer.max_epochs <= trainer.current_epoch + 1
+        begins = pl.Callback.on_train_epoch_start
+        others = [each for each in trainer.callbacks if each is not self]  # type: ignore[attr-defined]
+        calm = all(type(each).on_train_epoch_start is begins for each in others)
+        return not last and calm and self._judges_all(trainer)
 
     def keep_last(self) -> None:
         """Keep the weights at the end, where the last value is the trial's."""

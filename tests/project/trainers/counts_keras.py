@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from trainers import counts as counts
 from trainers.tiny_keras import Arrays, data
 
 __all__ = ["counted_net", "data"]

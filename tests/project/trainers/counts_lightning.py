@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from trainers import counts as counts
 from trainers.tiny_lightning import Batch, TinyData, TinyNet
 
-__all__ = ["CountedNet", "FailingData", "StoppingNet", "TinyData", "TinyNet"]
+__all__ = ["CalledBackNet", "CountedNet", "FailingData", "RestartingNet", "StoppingNet", "TinyData"]
 
 
 class CountedNet(TinyNet):
@@ -30,6 +32,41 @@ class StoppingNet(TinyNet):
 
     def on_train_epoch_end(self) -> None:
         self.trainer.should_stop = self.current_epoch == 1
+
+
+class RestartingNet(TinyNet):
+    """Forgets all that it has learned as its second epoch begins; `first` is best in the first."""
+
+    def on_validation_epoch_end(self) -> None:
+        super().on_validation_epoch_end()
+        self.log("first", 1 / (1 + self.current_epoch))
+
+    def on_train_epoch_start(self) -> None:
+        forget(self)
+
+
+class CalledBackNet(TinyNet):
+    """The same by a callback of its own."""
+
+    def on_validation_epoch_end(self) -> None:
+        super().on_validation_epoch_end()
+        self.log("first", 1 / (1 + self.current_epoch))
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        return [Forgetful()]
+
+
+class Forgetful(pl.Callback):
+    """Has a module forget all that it has learned."""
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        forget(pl_module)
+
+
+def forget(module: pl.LightningModule) -> None:
+    if module.current_epoch:
+        for parameter in module.parameters():
+            torch.nn.init.zeros_(parameter)
 
 
 class FailingData(TinyData):
