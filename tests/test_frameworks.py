@@ -504,6 +504,23 @@ def test_no_batch_is_trained_between_a_report_and_its_answer(
     assert mark.stat().st_size == 18
 
 
+@pytest.mark.parametrize(
+    "model",
+    ["counts_lightning:TinyNet", "counts_lightning:PlateauNet", "counts_keras:net"],
+)
+def test_a_trial_that_went_on_from_its_report_is_stopped_where_it_made_it(
+    own_host: Host, tmp_path: Path, model: str
+) -> None:
+    """Its checkpoint is the end of that epoch: schedules, random generators and all."""
+    framework = "keras" if "keras" in model else "lightning"
+    trained = runner(own_host, SUBJECTS[framework], tmp_path)
+    whole = trained(trial=2, model=f"trainers.{model}")
+    assert whole.steps == [1, 2, 3, 4]
+    for after in (1, 2, 3):
+        resumed = stopped_and_resumed(trained, after, model=f"trainers.{model}")
+        assert resumed.curve == whole.curve[after:], after
+
+
 # --- Lightning -------------------------------------------------------------------------------
 
 

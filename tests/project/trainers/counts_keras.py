@@ -7,9 +7,9 @@ from typing import Any
 import keras
 
 from trainers import counts as counts
-from trainers.tiny_keras import Arrays, data
+from trainers.tiny_keras import Arrays, data, net
 
-__all__ = ["counted_net", "data"]
+__all__ = ["counted_net", "data", "net"]
 
 
 class Counted(keras.Sequential):

@@ -9,9 +9,19 @@ import torch
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from trainers import counts as counts
+from trainers.probe_lightning import PlateauNet
 from trainers.tiny_lightning import Batch, TinyData, TinyNet
 
-__all__ = ["CalledBackNet", "CountedNet", "FailingData", "RestartingNet", "StoppingNet", "TinyData"]
+__all__ = [
+    "CalledBackNet",
+    "CountedNet",
+    "FailingData",
+    "PlateauNet",
+    "RestartingNet",
+    "StoppingNet",
+    "TinyData",
+    "TinyNet",
+]
 
 
 class CountedNet(TinyNet):
