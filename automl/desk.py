@@ -79,6 +79,7 @@ class Desk:
         self._slots, self._watch, self._foresee = slots, watch, foresee
         self._foreseen: set[bool] = set()
         self._running: dict[int, int] = {}
+        self._leaving: set[int] = set()  # trials that are over, whose workers have not said so yet
         self._waiting = deque(sorted(t.number for t in history.of_state(State.WAITING)))
         self._exhausted = False
         self._thinker = Thinker(brain.thought)
@@ -134,6 +135,12 @@ class Desk:
         self._waiting.appendleft(number)  # before all others, or smaller ones would keep it out for ever
         return None
 
+    def give_back(self, task: Task) -> None:
+        """A task that nobody has begun: its trial waits again."""
+        if self._running.get(task.trial) == task.attempt:
+            del self._running[task.trial]
+            self._waiting.appendleft(task.trial)
+
     @property
     def slots(self) -> int:
         return self._slots()
@@ -173,9 +180,12 @@ class Desk:
 
     def hear(self, task: Task, message: Message) -> Answer:
         """Take in what an attempt said. One that is over is told to leave."""
-        if self._running.get(task.trial) != task.attempt:
-            return Answer.END
         kind = message["kind"]
+        if self._running.get(task.trial) != task.attempt:
+            if kind == "ended" and task.trial in self._leaving:
+                self._leaving.remove(task.trial)
+                self._sweep.left(task.trial)
+            return Answer.END
         facts = {"framework": task.framework, "warm": False, "node_id": message.get("node_id", "")}
         self._ensure_started(task, _without_kind(message) if kind == "started" else facts)
         if kind == "report":
@@ -222,6 +232,8 @@ class Desk:
             if self.history.trials[number].state is not State.RUNNING:
                 continue  # it never began, or was cut off with its end already written
             self._end(number, attempt, {"outcome": "stopped", "error": "cut off", "again": True})
+        for number in self._leaving:
+            self._sweep.left(number)
         self._sweep.finish()
         self._thinker.close()
         self.ending = self.ending or self._by_itself()
@@ -298,6 +310,7 @@ class Desk:
         reported = Event("reported", task.trial, task.attempt, data)
         if verdict.prune:
             reason = f"pruned at step {step}"
+            self._leaving.add(task.trial)
             self._finish(task.trial, State.PRUNED, before=[reported, _over(task, "pruned")], reason=reason)
             return Answer.END
         self._append(reported)
@@ -324,6 +337,7 @@ class Desk:
             Event("reported", task.trial, task.attempt, data),
             _over(task, "failed", error=error, cause="nan"),
         ]
+        self._leaving.add(task.trial)
         self._finish(task.trial, State.FAILED, before=before, error=error, reason="nan")
         return Answer.END
 

@@ -169,14 +169,8 @@ class Follower:
             raise AutoMLError(f"the ranks are not at the same step: {step} here, {said['step']} at rank 0")
         return Answer(said["answer"])
 
-    def say(self, metrics: Mapping[str, float], step: int) -> None:
-        raise NotImplementedError  # several ranks do not hurry
-
-    def heard(self) -> Answer:
-        raise NotImplementedError
-
-    def hurries(self) -> bool:
-        return False
+    def hurry(self, metrics: Mapping[str, float], step: int) -> None:
+        """Several ranks have to know the answer at the same place."""
 
     def pulse(self) -> None:
         """Rank 0 does: where this one hangs, that one does as well."""

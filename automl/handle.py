@@ -9,7 +9,7 @@ import queue
 import sys
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,8 +30,8 @@ HURRY_S = 2.0
 PULSE_S = 5.0
 
 
-# Brings what was written to the storage, one after another, while training goes on.
-_behind = ThreadPoolExecutor(1, "automl-storage")
+# Bring what was written to the storage while training goes on: a checkpoint, and weights beside it.
+_behind = ThreadPoolExecutor(2, "automl-storage")
 
 
 class Line(Protocol):
@@ -61,26 +61,26 @@ class TrialHandle:
         self._last = (task.step, task.checkpoint)
         self._missed = False
         self._said_s = time.monotonic()
-        self._under_way: Future[None] | None = None
+        self._under_way: dict[str, Future[None]] = {}
         self.weights: str | None = None
         self.reports: list[dict[str, float]] = []
 
     def tell(self, metrics: Mapping[str, float], step: int) -> Answer:
-        self.say(metrics, step)
-        return self.heard()
+        self._say(metrics, step)
+        return self._link.answers.get()
 
-    def say(self, metrics: Mapping[str, float], step: int) -> None:
+    def hurry(self, metrics: Mapping[str, float], step: int) -> Callable[[], Answer] | None:
+        soon = time.monotonic() - self._said_s < HURRY_S
+        if not soon or self._link.stopped_s is not None or self.due():
+            return None
+        self._say(metrics, step)
+        return self._link.answers.get
+
+    def _say(self, metrics: Mapping[str, float], step: int) -> None:
         plain = {str(name): float(value) for name, value in metrics.items()}
         self._note_best(plain, step)
         self._said_s = time.monotonic()
         self._link.send("report", metrics=plain, step=int(step))
-
-    def heard(self) -> Answer:
-        return self._link.answers.get()
-
-    def hurries(self) -> bool:
-        short = time.monotonic() - self._said_s < HURRY_S
-        return short and self._link.stopped_s is None and not self.due()
 
     def pulse(self) -> None:
         now_s = time.monotonic()
@@ -100,18 +100,20 @@ class TrialHandle:
 
     def due(self) -> bool:
         since_s = time.monotonic() - self._kept_s
-        idle = self._under_way is None or self._under_way.done()
-        return idle and since_s >= max(CHECKPOINT_S, CHECKPOINT_COSTS * self._cost_s)
+        before = self._under_way.get("checkpoint")
+        return (before is None or before.done()) and since_s >= max(
+            CHECKPOINT_S, CHECKPOINT_COSTS * self._cost_s
+        )
 
     def save_checkpoint(self, step: int, write: Callable[[Path], object], behind: bool = False) -> None:
         begun_s = time.monotonic()
-        self.settle()
+        self._await("checkpoint")
         try:
             filled = self._files.fill("checkpoint", step, write)
         except StorageError as error:
             self._miss(str(error))
         else:
-            self._act(behind, partial(self._keep_checkpoint, step, filled))
+            self._act("checkpoint", behind, partial(self._keep_checkpoint, step, filled))
         self._kept_s = time.monotonic()
         self._cost_s = self._kept_s - begun_s
 
@@ -139,25 +141,33 @@ class TrialHandle:
     def save_weights(self, step: int, write: Callable[[Path], object], behind: bool = False) -> None:
         if self._outranked == step:
             return
-        self.settle()
+        self._await("weights")
         filled = self._files.fill("weights", step, write)
-        self._act(behind, partial(self._keep_weights, step, filled))
+        self._act("weights", behind, partial(self._keep_weights, step, filled))
 
     def _keep_weights(self, step: int, filled: Path) -> None:
         self.weights = self._files.keep("weights", step, filled)
 
     def settle(self) -> None:
-        """Wait for what is kept behind the training; raises what went wrong with it.
+        """Wait for what is kept behind the training; raises what went wrong with it."""
+        for each in self.leave():
+            each.result()
 
-        Before anything else is written, too: whoever keeps a folder removes what is left of others.
-        """
-        under_way, self._under_way = self._under_way, None
-        if under_way:
-            under_way.result()
+    def leave(self) -> list[Future[None]]:
+        """Wait for it, whatever comes of it."""
+        under_way = list(self._under_way.values())
+        self._under_way.clear()
+        wait(under_way)
+        return under_way
 
-    def _act(self, behind: bool, act: Callable[[], None]) -> None:
+    def _await(self, kind: str) -> None:
+        """Before another of a kind is written: whoever keeps one removes what is not whole of that kind."""
+        if before := self._under_way.pop(kind, None):
+            before.result()
+
+    def _act(self, kind: str, behind: bool, act: Callable[[], None]) -> None:
         if behind:
-            self._under_way = _behind.submit(act)
+            self._under_way[kind] = _behind.submit(act)
         else:
             act()
 

@@ -262,14 +262,8 @@ class Leader:
         )
         return answer
 
-    def say(self, metrics: Mapping[str, float], step: int) -> None:
-        raise NotImplementedError  # several ranks do not hurry
-
-    def heard(self) -> Answer:
-        raise NotImplementedError
-
-    def hurries(self) -> bool:
-        return False
+    def hurry(self, metrics: Mapping[str, float], step: int) -> None:
+        """Several ranks have to know the answer at the same place."""
 
     def pulse(self) -> None:
         self._handle.pulse()

@@ -68,6 +68,12 @@ class Sweep:
         for weights in self._rank(trial):
             self._do(partial(storage.remove, weights))
 
+    def left(self, number: int) -> None:
+        """What a trial that was told its end has brought to the storage since: nothing of it stays."""
+        url = storage.trial_url(self._place, self._search.name, number)
+        for kind in ("checkpoint", "weights"):
+            self._do(partial(storage.forget, url, kind))
+
     @property
     def floor(self) -> float | None:
         """What a value has to beat or equal for its weights to stay; None where any may yet stay."""

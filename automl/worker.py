@@ -243,10 +243,14 @@ class Worker:
 
     def _settled(self, handle: TrialHandle) -> str:
         """Train; what is still on its way to the storage then belongs to this attempt."""
+        outcome = "failed"
         try:
-            return self._train(handle)
+            outcome = self._train(handle)
         finally:
-            handle.settle()
+            if outcome in ("failed", "pruned"):  # nobody asks for its weights
+                handle.leave()
+        handle.settle()
+        return outcome
 
     def _rehearse(self, task: Task, files: TrialFolder) -> dict[str, Any]:
         handle = Rehearsal(self._link, task, files, None)

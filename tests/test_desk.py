@@ -232,6 +232,20 @@ def test_patience_ends_after_so_many_trials_without_a_better_best(office: Office
     assert not office.reopen(plan(budget=Budget(trials=100, patience=4))).done
 
 
+def test_a_task_that_nobody_has_begun_is_given_back_and_comes_again_first(office: Office) -> None:
+    desk = office.open(plan(budget=Budget(trials=2)))
+    first, second = task_of(desk), task_of(desk)
+    assert first and second
+    desk.give_back(first)
+    assert task_of(desk) == first
+    desk.give_back(second)
+    desk.give_back(first)
+    desk.stop("STOPPED", "the user")
+    assert desk.done
+    assert [trial.state for trial in desk.history.trials.values()] == [State.WAITING] * 2
+    assert not any(trial.attempts for trial in desk.history.trials.values())
+
+
 def test_patience_with_two_objectives_waits_for_the_front(office: Office) -> None:
     search = plan(objective=_two(), budget=Budget(trials=100, patience=2))
     desk = office.open(search)

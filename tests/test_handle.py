@@ -125,6 +125,7 @@ def test_nothing_is_written_while_something_is_on_its_way(
     threading.Timer(0.1, files.open.set).start()
     handle.save_weights(2, write, behind=True)
     handle.save_checkpoint(2, write)  # at a stop
+    handle.settle()
     assert [data["step"] for _, data in line.said] == [2]
     assert handle.weights == str(Path(files.url) / "weights-00000002")
     assert (Path(handle.weights) / "weights.txt").exists()
@@ -172,15 +173,48 @@ def test_a_checkpoint_costs_half_a_per_cent_of_the_training_at_most(
 def test_a_report_is_hurried_past_where_nothing_but_going_on_is_likely(
     handle: TrialHandle, line: Line, clock: Clock
 ) -> None:
-    assert handle.hurries()
+    def hurries(step: int) -> bool:
+        heard = handle.hurry({"loss": 1.0}, step)
+        assert [data["step"] for _, data in line.said if data["step"] == step] == ([step] if heard else [])
+        line.answers.put(Answer.END)
+        return heard is not None and heard() is Answer.END
+
+    assert hurries(1)
     clock.now_s += HURRY_S
-    assert not handle.hurries()  # a stop that comes with the answer would come late
-    handle.say({"loss": 1.0}, 1)
-    assert handle.hurries()
+    assert not hurries(2)  # a stop that comes with the answer would come late
+    assert handle.tell({"loss": 1.0}, 3) is Answer.END
+    assert hurries(4)
     line.stopped_s = clock.now_s
-    assert not handle.hurries()
+    assert not hurries(5)
     line.stopped_s = None
     clock.now_s += CHECKPOINT_S
-    handle.say({"loss": 1.0}, 2)
+    assert handle.tell({"loss": 1.0}, 6) is Answer.END
     assert handle.due()
-    assert not handle.hurries()
+    assert not hurries(7)
+
+
+def test_checkpoints_come_while_every_epoch_is_better_than_the_one_before(
+    handle: TrialHandle, line: Line, files: Folder, clock: Clock
+) -> None:
+    """Weights on their way are no reason to put one off."""
+    for step in (1, 2, 3):
+        clock.now_s += CHECKPOINT_S
+        handle.save_weights(step, write, behind=True)
+        assert handle.due()
+        files.open.set()
+        handle.save_checkpoint(step, write, behind=True)
+        handle.settle()
+        files.open.clear()
+    assert [data["step"] for _, data in line.said] == [1, 2, 3]
+
+
+def test_whoever_leaves_waits_for_all_that_is_on_its_way_and_asks_for_none_of_it(
+    handle: TrialHandle, line: Line, files: Folder
+) -> None:
+    files.full = True
+    handle.save_weights(1, write, behind=True)
+    handle.save_checkpoint(1, write, behind=True)
+    threading.Timer(0.1, files.open.set).start()
+    handle.leave()
+    handle.settle()
+    assert [kind for kind, _ in line.said] == ["checkpointed"]

@@ -64,6 +64,10 @@ class Script:
             self.open.discard(task.trial)
         return self.answers.get(task.trial, Answer.GO)
 
+    def give_back(self, task: Task) -> None:
+        self.heard.append((task.trial, "given back", ""))
+        self.open.discard(task.trial)
+
     def tick(self) -> None:
         """Nothing ends by itself."""
 
@@ -136,7 +140,7 @@ def test_attempts_are_told_to_stop_with_their_next_call_and_tasks_nobody_has_beg
     script.stopping = True
     assert made.hear("a", []) == CONTINUE
     assert told(made, "a") == {"answer": "stop"}
-    assert script.heard == [(1, "ended", "stopped")]
+    assert script.heard == [(1, "given back", "")]
     assert made.needless
 
 
@@ -151,6 +155,18 @@ def test_a_slot_waits_while_the_next_point_is_thought_of_and_is_served_first() -
     assert made.next_slot("b") is None
     assert made.serve("a") == CONTINUE
     assert told(made, "a")["task"]["trial"] == 1
+
+
+def test_a_slot_that_waits_goes_where_there_are_fewer_slots_now() -> None:
+    script = Script([task(0), task(1), task(2)])
+    made = bridge(script)
+    up(made, "a")
+    up(made, "b")
+    script.hungry = True
+    assert made.hear("a", [ENDED]) == WAIT
+    script.slots = 1
+    assert made.serve("a") == END
+    assert made.waiting == []
 
 
 def test_a_task_that_takes_something_else_gets_a_slot_of_its_own() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from automl import storage
 from automl.desk import Desk
-from automl.engines.base import Task
+from automl.engines.base import Answer, Task
 from automl.search import Objective
 from automl.sweep import Sweep
 from tests.test_desk import Office, end, plan, report, take
@@ -109,6 +110,24 @@ def test_what_an_attempt_wrote_and_could_not_tell_of_goes_with_its_trial(office:
     end(desk, task, "failed", cause="code", error="ValueError: no")
     office.shut()
     assert list((office.folder / "runs/s/trials/0").iterdir()) == []
+
+
+def test_what_a_pruned_trial_brought_to_the_storage_after_it_was_told_goes_as_well(office: Office) -> None:
+    """Checkpoints and weights are on their way while training goes on; one is told by its end, one never."""
+    desk = office.open(plan())
+    told, cut = take(desk), take(desk)
+    for task in (told, cut):
+        nan = {"kind": "report", "step": 1, "metrics": {"loss": math.nan}}
+        assert desk.hear(task, nan) is Answer.END
+    desk._sweep._thread.submit(int).result()  # what was there then is gone
+    for task in (told, cut):
+        files(office, task.trial, "checkpoint-00000001", "weights-00000001")
+    desk.hear(told, {"kind": "ended", "outcome": "pruned"})
+    desk._sweep._thread.submit(int).result()
+    assert list((office.folder / "runs/s/trials/0").iterdir()) == []
+    assert len(list((office.folder / "runs/s/trials/1").iterdir())) == 2
+    office.shut()
+    assert list((office.folder / "runs/s/trials/1").iterdir()) == []
 
 
 def test_what_a_driver_that_died_did_not_sweep_goes_with_the_next(office: Office) -> None:

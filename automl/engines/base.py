@@ -130,6 +130,9 @@ class Desk(Protocol):
                 itself. One that does not fit is the next again.
         """
 
+    def give_back(self, task: Task) -> None:
+        """A task that was handed out and that nobody has begun."""
+
     @property
     def thinking(self) -> bool:
         """A slot is free, and what to try there is being thought of: ask again soon."""

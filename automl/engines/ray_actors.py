@@ -140,7 +140,7 @@ class Bridge:
             if self.error is None and not self._leaves(mine):
                 if self._take(mine):
                     return str(TrialScheduler.CONTINUE)
-                if self.desk.hungry and self.desk.more:
+                if self._room and self.desk.hungry and self.desk.more:
                     return str(TrialScheduler.NOOP)
         except Exception as error:
             self._break(error)
@@ -216,9 +216,8 @@ class Bridge:
     def tick(self) -> None:
         self.desk.tick()
         if self.desk.stopping:
-            for _, task in self._ready:  # nobody has begun it
-                self.desk.hear(task, {"kind": "ended", "outcome": "stopped"})
-            self._ready.clear()
+            while self._ready:
+                self.desk.give_back(self._ready.pop()[1])
         self._nodes.want_for(self.desk)
 
     def _break(self, error: Exception) -> None:
@@ -232,9 +231,13 @@ class Bridge:
     def _running(self) -> list[Task]:
         return [each.task for each in self._slots.values() if each.task is not None]
 
+    @property
+    def _room(self) -> bool:
+        return len(self._running) + len(self._ready) < self.desk.slots
+
     def _next_task(self) -> list[tuple[Shape, Task]]:
         """The desk's next, if any; where nothing runs there is nothing to hear while it is thought of."""
-        if len(self._running) + len(self._ready) >= self.desk.slots:
+        if not self._room:
             return []  # one was told to end: its slot is free in a moment, and another is not needed
         task = self.desk.next_task(self._fits)
         if task is None and self.desk.thinking:  # most samplers have it before Tune is round again
@@ -414,7 +417,7 @@ class ReportScheduler(FIFOScheduler):
 
 
 def placement(cpus: float, gpus: float, avoid: Sequence[str], kind: Kind) -> tune.PlacementGroupFactory:
-    """What an attempt needs, and where it must not be. Tune keeps actors warm for equal requests only."""
+    """What an attempt needs, and where it must not be. A slot is for tasks that take the same."""
     bundle = {"CPU": cpus, "GPU": gpus, **kind.amounts}
     where = dict(kind.labels)
     if avoid:

@@ -75,7 +75,7 @@ class Nodes:
         """What an attempt must keep off: nodes that do not share the storage, and the bad ones that fit it.
 
         Bad ones are avoided only where others are left. One that was not asked yet does not count, but is not
-        avoided: Tune starts all actors anew where an attempt is kept off other nodes than before.
+        avoided: a slot is started anew for an attempt that is kept off other nodes than the one before.
         """
         there = self._look()
         fit = {name for name, has in there.items() if _slots(has, cpus, gpus, self._kind.amounts)}

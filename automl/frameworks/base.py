@@ -36,17 +36,12 @@ class Handle(Protocol):
     def tell(self, metrics: Mapping[str, float], step: int) -> Answer:
         """Report; blocks until the driver has appended it and answered."""
 
-    def say(self, metrics: Mapping[str, float], step: int) -> None:
-        """Report, and ask `heard` for the answer before the next batch is trained."""
+    def hurry(self, metrics: Mapping[str, float], step: int) -> Callable[[], Answer] | None:
+        """Report, and go on to prepare the next batch; it is trained once the answer is there, and obeyed.
 
-    def heard(self) -> Answer:
-        """The answer to what was said; blocks as `tell` does."""
-
-    def hurries(self) -> bool:
-        """Whether to `say` now and prepare the next batch meanwhile, rather than to `tell`.
-
-        No checkpoint is due, no stop is known, and the next report is soon: one that comes with the answer
-        is obeyed there.
+        Returns:
+            What to call for the answer, which blocks as `tell` does. None where nothing was said, and it has
+            to be told: a checkpoint is due, a stop is known, or the next report is not soon.
         """
 
     def pulse(self) -> None:

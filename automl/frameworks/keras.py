@@ -11,7 +11,7 @@ import contextlib
 import json
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +186,9 @@ class Reporter(keras.callbacks.Callback):
         self._handle, self._fed = handle, fed
         self.epoch = 0  # how many are behind
         self._step, self._kept = 0, -1
-        self._past: dict[str, Any] | None = None  # the generators at the last report, until it is answered
+        # Of a report that the model went on from: how to hear the answer, and the generators then.
+        self._heard: Callable[[], Answer] | None = None
+        self._past: dict[str, Any] | None = None
         self._metrics: dict[str, float] = {}
         self._generators: dict[str, Any] | None = None
 
@@ -234,17 +236,19 @@ class Reporter(keras.callbacks.Callback):
     def _report(self, logs: Mapping[str, Any]) -> None:
         self._step += 1
         self._metrics = {name: float(value) for name, value in logs.items()}
-        if self.epoch < self._fed.epochs and self._handle.hurries():
-            self._handle.say(self._metrics, self._step)
+        more = self.epoch < self._fed.epochs
+        self._heard = self._handle.hurry(self._metrics, self._step) if more else None
+        if self._heard:
             self._past = _generator_states()
         else:
             self._obey(self._handle.tell(self._metrics, self._step))
 
     def hear(self) -> None:
         """Obey the answer to the last report, if the model went on from it; no batch was trained since."""
-        if self._past:
+        heard, self._heard = self._heard, None
+        if heard:
             try:
-                self._obey(self._handle.heard())
+                self._obey(heard())
             finally:
                 self._past = None
 

@@ -11,7 +11,7 @@ import json
 import logging
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -46,6 +46,8 @@ _OF_LOADERS = (
     "shuffle",
     "drop_last",
 )
+# Hooks of modules and data modules that see a batch before any callback does.
+_TRANSFERS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 _COUNTED = ("limit_train_batches", "limit_val_batches", "val_check_interval", "overfit_batches")
 
 
@@ -193,8 +195,15 @@ def _loaders(data: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Past:
-    """The end of an epoch that the Trainer has gone on from, and the random generators there, by rank."""
+    """A report that the Trainer has gone on from, and how it was then.
 
+    Args:
+        heard: the answer; blocks.
+        end: what a checkpoint of then has.
+        generators: the random ones, by rank.
+    """
+
+    heard: Callable[[], Answer]
     end: EpochEnd
     generators: list[dict[str, Any]]
 
@@ -293,10 +302,10 @@ class Reporter(Checkpoint):
     def _may_hurry(self, trainer: pl.Trainer) -> bool:
         """Whether another epoch follows whose first batch is prepared without touching what was judged."""
         last = trainer.max_epochs is not None and 0 <= trainer.max_epochs <= trainer.current_epoch + 1
-        begins = pl.Callback.on_train_epoch_start
-        others = [each for each in trainer.callbacks if each is not self]  # type: ignore[attr-defined]
-        calm = all(type(each).on_train_epoch_start is begins for each in others)
-        return not last and calm and self._judges_all(trainer)
+        if last or not self._judges_all(trainer) or trainer.callbacks != [self]:  # type: ignore[attr-defined]
+            return False
+        makers = [each for each in (self._module, trainer.datamodule) if each]  # type: ignore[attr-defined]
+        return not any(is_overridden(hook, each) for hook in _TRANSFERS for each in makers)
 
     def keep_last(self) -> None:
         """Keep the weights at the end, where the last value is the trial's."""
@@ -313,9 +322,9 @@ class Reporter(Checkpoint):
         self._step += 1
         # Metrics of an epoch before stay in sight until the next: also those before a checkpoint.
         self._metrics |= means({name: float(value) for name, value in trainer.callback_metrics.items()})
-        if hurry and self._handle.hurries():
-            self._handle.say(self._metrics, self._step)
-            self._past = Past(EpochEnd(trainer), [generator_states()])
+        heard = self._handle.hurry(self._metrics, self._step) if hurry else None
+        if heard:
+            self._past = Past(heard, EpochEnd(trainer), [generator_states()])
         else:
             self._obey(self._handle.tell(self._metrics, self._step), trainer)
 
@@ -323,15 +332,15 @@ class Reporter(Checkpoint):
         """Obey the answer to the last report, if the Trainer went on from it; no batch was trained since."""
         if self._past:
             try:
-                self._obey(self._handle.heard(), trainer)
+                self._obey(self._past.heard(), trainer)
             finally:
                 self._past = None
 
     def leave(self, trainer: pl.Trainer) -> None:
         """The training has ended by itself: of what the last report may be answered, only an end matters."""
-        if self._past:
-            self._past = None
-            if self._handle.heard() is Answer.END:
+        past, self._past = self._past, None
+        if past:
+            if past.heard() is Answer.END:
                 raise TrialPruned
             self._note_weights(trainer)
 

@@ -7,6 +7,7 @@ kept here: the loops' counters, the schedulers, what these set in the optimizers
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,9 @@ class EpochEnd:
             "loops": trainer._checkpoint_connector._get_loops_state_dict(),
             "lr_schedulers": copy.deepcopy(schedulers),
         }
+        # A learning rate may be a tensor, which a scheduler changes in place.
         self._groups = [
-            [
-                {name: value for name, value in group.items() if name != "params"}
-                for group in each.param_groups
-            ]
-            for each in trainer.optimizers
+            [copy.deepcopy(_settings(group)) for group in each.param_groups] for each in trainer.optimizers
         ]
 
     def write(self, trainer: pl.Trainer, path: Path) -> None:
@@ -40,3 +38,7 @@ class EpochEnd:
             for group, then in zip(state["param_groups"], groups, strict=True):
                 group |= then
         trainer.strategy.save_checkpoint(checkpoint, path)
+
+
+def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name != "params"}

@@ -87,6 +87,6 @@ def _attempts(pid: int) -> list[int]:
     found = []
     for child in psutil.Process(pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if "ray::Attempt" in " ".join(child.cmdline()):
+            if "ray::SlotActor" in " ".join(child.cmdline()):
                 found.append(child.pid)
     return found

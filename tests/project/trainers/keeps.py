@@ -1,6 +1,6 @@
 """Trainers that keep a checkpoint after every step, and what befalls checkpoints and weights.
 
-Importing this makes a checkpoint due after every report of this process.
+Importing this makes a checkpoint due after every report of this process, and training waits for it.
 """
 
 from __future__ import annotations
@@ -13,19 +13,15 @@ from typing import Any
 
 from sklearn.linear_model import LogisticRegression
 
-from automl import handle
 from automl.handle import TrialHandle
 
 TrialHandle.due = lambda self: True  # type: ignore[method-assign]
+TrialHandle._act = lambda self, kind, behind, act: act()  # type: ignore[method-assign]
 
 
 def dies_once(mark: str | None) -> None:
-    """Kill this process, as the kernel does, unless the file is there already.
-
-    What training has left behind has come to the storage by then.
-    """
+    """Kill this process, as the kernel does, unless the file is there already."""
     if mark and not Path(mark).exists():
-        handle._behind.submit(int).result()
         Path(mark).touch()
         os.kill(os.getpid(), signal.SIGKILL)
 
