@@ -19,7 +19,7 @@ ledger: {ledger}
 tracking: {tracking}
 """
 
-# Epochs of a third of a second: long enough to be cut, and a checkpoint is due after five seconds.
+# Epochs of a third of a second: long enough to be cut, and a checkpoint is due after two seconds.
 NETS = """\
 name: {name}
 seed: {seed}
@@ -27,8 +27,8 @@ objective: {{metric: val_loss, direction: minimize}}
 trainers:
   torch:
     framework: lightning
-    model: trainers.tiny_lightning:TinyNet
-    data: trainers.tiny_lightning:TinyData
+    model: trainers.chaos_lightning:TinyNet
+    data: trainers.chaos_lightning:TinyData
     fit: {{max_epochs: {steps}}}
   keras:
     framework: keras

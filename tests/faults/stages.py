@@ -74,7 +74,7 @@ def frameworks(folder: Path) -> Iterator[Stage]:
         each=(6, 6),
         wait_s=(0.5, 9.0),
         file=NETS,
-        trainers=("tiny_lightning", "tiny_keras", "chaos_keras"),
+        trainers=("tiny_lightning", "tiny_keras", "chaos_lightning", "chaos_keras"),
         twin=True,
     )
 
