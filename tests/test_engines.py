@@ -237,10 +237,10 @@ def test_the_target_ends_the_search_and_only_its_trial_is_complete(engine: str, 
 
 
 def test_a_stopped_search_goes_on_from_its_checkpoints_to_exactly_its_budget(engine: str, root: Path) -> None:
-    constants = {"model.steps": 30, "model.sleep": 0.1}
-    first = run(a_search("resumes", budget=Budget(trials=3, time=2.0), **constants), engine)
+    constants = {"model.steps": 45, "model.sleep": 0.1}
+    first = run(a_search("resumes", budget=Budget(trials=3, time=3.5), **constants), engine)
     assert first.reason == "budget.time"
-    waiting = first.history.of_state(State.WAITING)
+    waiting = [trial for trial in first.history.of_state(State.WAITING) if trial.attempts]
     assert waiting
     assert all(trial.attempts[-1].outcome == "stopped" for trial in waiting)
     second = run(a_search("resumes", trials=3, **constants), engine)
@@ -249,7 +249,7 @@ def test_a_stopped_search_goes_on_from_its_checkpoints_to_exactly_its_budget(eng
         trial = second.history.trials[number]
         assert trial.attempts[-1].number == 2
         assert trial.reports[-1].metrics["first"] > 1
-        assert [report.step for report in trial.reports] == list(range(1, 31))
+        assert [report.step for report in trial.reports] == list(range(1, 46))
 
 
 def test_an_ended_search_run_again_does_nothing_more(engine: str, root: Path) -> None:

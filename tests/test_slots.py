@@ -40,6 +40,7 @@ class Script:
     error: Exception | None = None
     answers: dict[int, Answer] = field(default_factory=dict)
     heard: list[tuple[int, str, str]] = field(default_factory=list)
+    nodes: list[str] = field(default_factory=list)
     open: set[int] = field(default_factory=set)
 
     def next_task(self, fits: Callable[[Task], bool] = lambda task: True) -> Task | None:
@@ -60,6 +61,7 @@ class Script:
         if self.error:
             raise self.error
         self.heard.append((task.trial, message["kind"], message.get("outcome", "")))
+        self.nodes.append(message.get("node_id", ""))
         if message["kind"] == "ended":
             self.open.discard(task.trial)
         return self.answers.get(task.trial, Answer.GO)
@@ -192,12 +194,14 @@ def test_an_actor_that_dies_takes_its_attempt_with_it_and_one_that_never_came_th
     script = Script([task(0), task(1)])
     made = bridge(script)
     up(made, "a")
+    made.hear("a", [{"kind": "started", "node_id": "here"}])
     assert isinstance(made.next_slot("b"), dict)
     lost: Message = {"kind": "ended", "outcome": "lost"}
     made.gone("a", lost)
     made.gone("b", lost)
     made.gone("b", lost)
-    assert script.heard == [(0, "ended", "lost"), (1, "ended", "lost")]
+    assert script.heard[1:] == [(0, "ended", "lost"), (1, "ended", "lost")]
+    assert script.nodes[1:] == ["here", ""]
 
 
 def test_a_slot_on_a_node_that_leaves_stops_and_gets_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:

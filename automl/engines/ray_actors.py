@@ -208,7 +208,7 @@ class Bridge:
             self._take_ready(mine)
         if mine.task is not None:
             try:
-                self.desk.hear(mine.task, how)
+                self.desk.hear(mine.task, {**how, "node_id": mine.node})
                 self.tick()
             except Exception as error:
                 self._break(error)

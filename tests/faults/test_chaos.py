@@ -39,4 +39,4 @@ def test_neither_does_a_database_or_a_tracking_server_that_dies(tmp_path: Path) 
 
 def test_nor_do_rays_actors_and_nodes(tmp_path: Path) -> None:
     with cluster(tmp_path) as stage:
-        survives(stage, (("actor",), ("node",), ("worker",), ("driver",)), tmp_path, trials=12)
+        survives(stage, (("actor",), ("node",), ("worker",), ("driver",)), tmp_path, trials=30)
