@@ -80,9 +80,9 @@ class Workload:
 WORKLOADS = tuple(
     Workload(name, framework, trials, epochs, width, pruned)
     for name, framework, trials, epochs, width, pruned in (
-        ("short", "lightning", 60, 5, 576, False),
+        ("short", "lightning", 60, 5, 512, False),
         ("short", "keras", 60, 5, 128, False),
-        ("medium", "lightning", 40, 20, 1280, True),
+        ("medium", "lightning", 40, 20, 1152, True),
         ("medium", "keras", 40, 20, 1152, True),
     )
 )
