@@ -149,9 +149,10 @@ class Bridge:
 
     def _take(self, mine: Held) -> bool:
         """Whether there was a task for a slot. One that takes something else is ready for another."""
-        if not self._take_ready(mine):
-            self._ready += self._next_task()
-        return mine.task is not None or self._take_ready(mine)
+        if self._take_ready(mine):
+            return True
+        self._ready += self._next_task()
+        return self._take_ready(mine)
 
     def _take_ready(self, mine: Held) -> bool:
         for found in self._ready:

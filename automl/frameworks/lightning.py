@@ -11,8 +11,7 @@ import json
 import logging
 import random
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from automl.engines.base import Answer, Task
 from automl.errors import TrialFinished, TrialPruned, TrialStopped
 from automl.frameworks import lightning_fit, torch_memory
 from automl.frameworks.base import CannotSplit, Framework, Handle, error_line, in_parts, refused, write_meta
-from automl.frameworks.lightning_moment import EpochEnd
+from automl.frameworks.lightning_moment import EpochEnd, Past
 from automl.frameworks.lightning_ranks import means, of_all_ranks, own_of, write_checkpoint, write_plainly
 from automl.gpu_memory import Use
 from automl.ranks import threads_each
@@ -191,21 +190,6 @@ def _loaders(data: Any) -> dict[str, Any]:
         return {"datamodule": data}
     train, validation = data
     return {"train_dataloaders": train, "val_dataloaders": validation}
-
-
-@dataclass(frozen=True)
-class Past:
-    """A report that the Trainer has gone on from, and how it was then.
-
-    Args:
-        heard: the answer; blocks.
-        end: what a checkpoint of then has.
-        generators: the random ones, by rank.
-    """
-
-    heard: Callable[[], Answer]
-    end: EpochEnd
-    generators: list[dict[str, Any]]
 
 
 class Reporter(Checkpoint):

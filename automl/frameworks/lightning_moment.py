@@ -7,11 +7,14 @@ kept here: the loops' counters, the schedulers, what these set in the optimizers
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+
+from automl.engines.base import Answer
 
 
 class EpochEnd:
@@ -38,6 +41,21 @@ class EpochEnd:
             for group, then in zip(state["param_groups"], groups, strict=True):
                 group |= then
         trainer.strategy.save_checkpoint(checkpoint, path)
+
+
+@dataclass(frozen=True)
+class Past:
+    """A report that the Trainer has gone on from, and how it was then.
+
+    Args:
+        heard: the answer; blocks.
+        end: what a checkpoint of then has.
+        generators: the random ones, by rank.
+    """
+
+    heard: Callable[[], Answer]
+    end: EpochEnd
+    generators: list[dict[str, Any]]
 
 
 def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
