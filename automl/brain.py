@@ -175,6 +175,11 @@ class Brain:
             self._condemned.add(number)
         return Verdict(number in self._condemned, changed(before, self._attrs(number)))
 
+    @property
+    def judged(self) -> tuple[int, ...] | None:
+        """The steps at which a trial may be pruned, as far as is known now; None: at any."""
+        return self._pruning.judged
+
     def tell(
         self, number: int, state: State, values: Sequence[float] | None, infeasible: bool = False
     ) -> None:

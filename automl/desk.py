@@ -284,15 +284,22 @@ class Desk:
         self._thinker.think(number)
 
     def _look_ahead(self) -> None:
-        """Think of the next point while every slot is busy, where that loses the sampler nothing."""
+        """Think of the next point before a slot asks, where that loses the sampler nothing.
+
+        So it is while every slot is busy, for samplers that do not mind what those will find; and while a
+        worker leaves, whose trial is over: the sampler knows of it already.
+        """
         number = len(self.history.trials)
-        free = not self._waiting and not self._exhausted and self._thinker.number is None
-        if free and self._room() and self._brain.indifferent(number):
+        free = not self.stopping and not self._waiting and not self._exhausted
+        if not free or self._thinker.number is not None or not self._room():
+            return
+        if self._leaving or self._brain.indifferent(number):
             self._think(number)
 
     def _task(self, trial: Trial) -> Task:
         gpus, nodes = self._shares.of(trial), self._nodes.avoid(time.time())
-        return self._tasks.of(trial, self._running[trial.number], gpus, self._sweep.floor, nodes)
+        judged = None if self._goals.any_target else self._brain.judged
+        return self._tasks.of(trial, self._running[trial.number], gpus, self._sweep.floor, nodes, judged)
 
     # --- reports ---------------------------------------------------------------------------
 
@@ -312,6 +319,7 @@ class Desk:
             reason = f"pruned at step {step}"
             self._leaving.add(task.trial)
             self._finish(task.trial, State.PRUNED, before=[reported, _over(task, "pruned")], reason=reason)
+            self._look_ahead()  # its slot is free in a moment
             return Answer.END
         self._append(reported)
         if not self.stopping and self._goals.reached(metrics):

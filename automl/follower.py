@@ -172,6 +172,10 @@ class Follower:
     def hurry(self, metrics: Mapping[str, float], step: int) -> None:
         """Several ranks have to know the answer at the same place."""
 
+    def post(self, metrics: Mapping[str, float], step: int) -> bool:
+        """Nor may they be at different steps."""
+        return False
+
     def pulse(self) -> None:
         """Rank 0 does: where this one hangs, that one does as well."""
 

@@ -45,12 +45,17 @@ class Goals:
         """Whether `budget.patience` trials have ended without a better best."""
         return self._budget.patience is not None and self._since_best >= self._budget.patience
 
+    @property
+    def any_target(self) -> bool:
+        """Whether a trial may reach one."""
+        return any(objective.target is not None for objective in self._objectives)
+
     def reached(self, metrics: Mapping[str, float]) -> bool:
         """Whether metrics reach every target that there is."""
-        with_target = [o for o in self._objectives if o.target is not None]
-        return bool(with_target) and all(
-            o.metric in metrics and not o.better(o.target, metrics[o.metric])  # type: ignore[arg-type]
-            for o in with_target
+        return self.any_target and all(
+            o.metric in metrics and not o.better(o.target, metrics[o.metric])
+            for o in self._objectives
+            if o.target is not None
         )
 
     def reached_by(self, trial: Trial) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from automl.engines.base import Answer, Task
-from automl.errors import StorageError, TrialStopped
+from automl.errors import StorageError, TrialPruned, TrialStopped
 from automl.storage import TrialFolder
 
 # A stop waits so long for the end of the epoch before it gives the epoch up.
@@ -60,7 +60,7 @@ class TrialHandle:
         self._outranked: int | None = None  # the last step, if its weights could not stay
         self._last = (task.step, task.checkpoint)
         self._missed = False
-        self._said_s = time.monotonic()
+        self._said_s, self._posted = time.monotonic(), False
         self._under_way: dict[str, Future[None]] = {}
         self.weights: str | None = None
         self.reports: list[dict[str, float]] = []
@@ -70,17 +70,35 @@ class TrialHandle:
         return self._link.answers.get()
 
     def hurry(self, metrics: Mapping[str, float], step: int) -> Callable[[], Answer] | None:
-        soon = time.monotonic() - self._said_s < HURRY_S
-        if not soon or self._link.stopped_s is not None or self.due():
+        if not self._may_hurry():
             return None
         self._say(metrics, step)
         return self._link.answers.get
 
+    def post(self, metrics: Mapping[str, float], step: int) -> bool:
+        judged = self.task.judged
+        if judged is None or step in judged or not self._may_hurry():
+            return False
+        self._say(metrics, step)
+        self._posted = True
+        return True
+
+    def _may_hurry(self) -> bool:
+        soon = time.monotonic() - self._said_s < HURRY_S
+        return soon and self._link.stopped_s is None and not self.due()
+
     def _say(self, metrics: Mapping[str, float], step: int) -> None:
+        self._hear_of_posted()
         plain = {str(name): float(value) for name, value in metrics.items()}
         self._note_best(plain, step)
         self._said_s = time.monotonic()
         self._link.send("report", metrics=plain, step=int(step))
+
+    def _hear_of_posted(self) -> None:
+        """The answer to a report that was not waited for; a stop is said again to the next."""
+        posted, self._posted = self._posted, False
+        if posted and self._link.answers.get() is Answer.END:
+            raise TrialPruned
 
     def pulse(self) -> None:
         now_s = time.monotonic()

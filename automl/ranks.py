@@ -265,6 +265,10 @@ class Leader:
     def hurry(self, metrics: Mapping[str, float], step: int) -> None:
         """Several ranks have to know the answer at the same place."""
 
+    def post(self, metrics: Mapping[str, float], step: int) -> bool:
+        """Nor may they be at different steps."""
+        return False
+
     def pulse(self) -> None:
         self._handle.pulse()
 

@@ -6,9 +6,11 @@ With brain.py the only door to Optuna. Has never heard of trials that run, event
 from __future__ import annotations
 
 import copy
+import inspect
+import itertools
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -56,6 +58,16 @@ RUNG_FACTOR = 3
 COMPLETE_BEFORE_PRUNING = RUNG_FACTOR
 
 PROBE_STEPS = 1000
+# No trial is as long: the last rung that is listed lies below.
+MOST_STEPS = 2**31
+
+_PRUNERS: Mapping[str, type[BasePruner]] = {
+    "none": NopPruner,
+    "median": MedianPruner,
+    "percentile": PercentilePruner,
+    "successive_halving": SuccessiveHalvingPruner,
+    "hyperband": HyperbandPruner,
+}
 
 SHARE_HORIZON_TRIALS = 40
 
@@ -273,6 +285,7 @@ class Pruning:
         self._auto = search.pruner.name == "auto"
         self._steps = known_steps(search)
         self._settled = False
+        self._arguments: Mapping[str, Any] = {}
         self._complete = 0
         # Faults of the arguments are found now, not when the first trial is COMPLETE.
         make_pruner(Policy(self.policy.name, _with_length(self.policy, PROBE_STEPS, self._auto) or {}))
@@ -286,6 +299,23 @@ class Pruning:
         self._steps = steps
         self._settle()
 
+    @property
+    def judged(self) -> tuple[int, ...] | None:
+        """The steps at which a trial that reports every step may be cut; None: at any, or not known yet."""
+        if self.policy.name == "none":
+            return ()
+        if not (self._settled and self.policy.name in ("successive_halving", "hyperband")):
+            return None
+        most = self._steps if self._auto and self._steps else MOST_STEPS
+        return tuple(itertools.takewhile(lambda step: step < most, self._rungs()))
+
+    def _rungs(self) -> Iterator[int]:
+        """Of successive halving; of hyperband those of all brackets, which lie on each other."""
+        known = inspect.signature(_PRUNERS[self.policy.name]).parameters
+        given = {**{name: each.default for name, each in known.items()}, **self._arguments}
+        factor, skipped = given["reduction_factor"], given.get("min_early_stopping_rate", 0)
+        return (given["min_resource"] * factor ** (skipped + rung) for rung in itertools.count())
+
     def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
         """Whether the trial, which has just reported, is to be cut."""
         cut = self.pruner.prune(study, trial)
@@ -298,7 +328,7 @@ class Pruning:
         arguments = _with_length(self.policy, self._steps, self._auto)
         if arguments is None:
             return
-        self._settled = True
+        self._settled, self._arguments = True, arguments
         self.pruner = make_pruner(Policy(self.policy.name, arguments))
 
 
@@ -321,18 +351,11 @@ def make_pruner(policy: Policy) -> BasePruner:
     Raises:
         InputError: Optuna refuses the arguments.
     """
-    kinds: dict[str, type[BasePruner]] = {
-        "none": NopPruner,
-        "median": MedianPruner,
-        "percentile": PercentilePruner,
-        "successive_halving": SuccessiveHalvingPruner,
-        "hyperband": HyperbandPruner,
-    }
     arguments = {"percentile": 25.0, **policy.arguments} if policy.name == "percentile" else policy.arguments
     if policy.name == "hyperband" and arguments["max_resource"] < arguments.get("min_resource", 1):
         what, mend = "max_resource is below min_resource", "Raise max_resource, or leave it out"
         raise InputError(Fault("search.pruner", what, mend))
-    pruner: BasePruner = _built("search.pruner", policy, kinds[policy.name], arguments)
+    pruner: BasePruner = _built("search.pruner", policy, _PRUNERS[policy.name], arguments)
     return pruner
 
 

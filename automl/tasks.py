@@ -36,7 +36,13 @@ class Tasks:
         self._search, self._setting = search, setting
 
     def of(
-        self, trial: Trial, attempt: int, gpus: float, floor: float | None, avoid: tuple[str, ...]
+        self,
+        trial: Trial,
+        attempt: int,
+        gpus: float,
+        floor: float | None,
+        avoid: tuple[str, ...],
+        judged: tuple[int, ...] | None,
     ) -> Task:
         """An attempt at a trial.
 
@@ -44,7 +50,7 @@ class Tasks:
             trial: as far as it has come.
             attempt: its number, from 1.
             gpus: its share.
-            floor, avoid: see `Task`.
+            floor, avoid, judged: see `Task`.
         """
         search, setting = self._search, self._setting
         name, arguments = search.arguments(trial.params, setting.takes)
@@ -75,6 +81,7 @@ class Tasks:
             micro=trial.micro,
             run=setting.run,
             avoid=avoid,
+            judged=judged,
         )
 
 

@@ -149,6 +149,9 @@ class Worker:
         if self._group and self._group.astray:
             ended["spoilt"] = True
         self._link.send("ended", **ended, **self._gpu_facts(), usage=self._usage())
+        if self._framework:
+            with contextlib.suppress(Exception):  # a vendor's own; the next trial would meet it again
+                self._framework.forget()
 
     def _gpu_facts(self) -> dict[str, int]:
         """What the trial has had of its GPU, where that is known. Never raises, as below."""
@@ -169,7 +172,9 @@ class Worker:
         now = self._measured()
         self._held = self._held or now
         if usage.outgrown(self._held, now):
+            gc.unfreeze()
             gc.collect()
+            gc.freeze()
             if self._framework:
                 with contextlib.suppress(Exception):  # that of a GPU in error
                     self._framework.release()

@@ -123,6 +123,7 @@ FLOORS: list[tuple[str, ...]] = [
         "frameworks.torchrun",
         "frameworks.keras",
         "frameworks.keras_feed",
+        "frameworks.keras_pipes",
         "frameworks.lightning_fit",
         "frameworks.keras_fit",
         "frameworks.keras_memory",
@@ -176,7 +177,13 @@ ADAPTERS: dict[str, tuple[str, ...]] = {
         "frameworks.lightning_moment",
         "frameworks.torchrun",
     ),
-    "keras": ("frameworks.keras", "frameworks.keras_feed", "frameworks.keras_fit", "frameworks.keras_memory"),
+    "keras": (
+        "frameworks.keras",
+        "frameworks.keras_feed",
+        "frameworks.keras_pipes",
+        "frameworks.keras_fit",
+        "frameworks.keras_memory",
+    ),
     "function": ("frameworks.function",),
     "mlflow": (
         "trackers.mlflow",

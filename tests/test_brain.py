@@ -827,6 +827,68 @@ def test_auto_pruning_follows_the_length_of_a_trial(search: Search, expected: Po
     assert resolve_pruner(search) == expected
 
 
+class Long(Driver):
+    """Reports 30 steps; notes where trials were cut, and what was said of that as they were asked for."""
+
+    STEPS = 30
+
+    def __init__(self, search: Search, seed: int = 0) -> None:
+        super().__init__(search, seed)
+        self.said: dict[int, tuple[int, ...] | None] = {}
+        self.cuts: list[tuple[int, int]] = []
+
+    def _ask(self) -> None:
+        self.said[self.asked] = self.brain.judged
+        super()._ask()
+
+    def _end(self, number: int, state: State, values: Sequence[float] | None) -> None:
+        if state is State.PRUNED:
+            self.cuts.append((number, self.flight[number][1]))
+        super()._end(number, state, values)
+
+
+@pytest.mark.parametrize(
+    ("pruner", "judged"),
+    [
+        (Policy("none"), ()),
+        (Policy("successive_halving", {"min_resource": 2, "reduction_factor": 3}), (2, 6, 18)),
+        (
+            Policy("successive_halving", {"min_resource": 1, "min_early_stopping_rate": 1}),
+            (4, 16),
+        ),
+        (Policy("hyperband", {"min_resource": 2, "max_resource": 30}), (2, 6, 18)),
+        (Policy("median"), None),
+        (Policy("percentile", {"n_warmup_steps": 3}), None),
+    ],
+)
+def test_trials_are_cut_at_the_steps_that_are_said_to_be_judged(
+    pruner: Policy, judged: tuple[int, ...] | None
+) -> None:
+    driver = Long(plan(sampler=Policy("random"), pruner=pruner))
+    driver.run(1500)
+    assert driver.brain.judged is None if judged is None else driver.brain.judged[: len(judged)] == judged
+    assert bool(driver.cuts) is (judged != ())
+    for number, step in driver.cuts:
+        said = driver.said[number]
+        assert said is None or step in said
+
+
+def test_of_a_length_that_is_not_known_yet_any_step_may_be_judged() -> None:
+    driver = Long(plan(sampler=Policy("random")))
+    assert driver.brain.judged is None
+    driver.run(1500)
+    assert driver.brain.judged == (2, 6, 18)
+    assert driver.cuts
+    for number, step in driver.cuts:
+        said = driver.said[number]
+        assert said is None or step in said
+
+
+def test_the_end_of_a_trial_is_not_judged() -> None:
+    """Nothing is left to cut there."""
+    assert Brain(plan(trainers=epochs(18))).judged == (2, 6)
+
+
 def test_at_most_two_rungs_lie_before_a_third_of_a_trial() -> None:
     for steps in range(3, 1000):
         rungs = [first_rung(steps) * 3**n for n in range(8)]

@@ -23,7 +23,7 @@ from automl.ledger import Ledger
 from automl.reclaim import reclaimed
 from automl.results import History
 from automl.retries import LOST_MOST
-from automl.search import Budget, Float, Objective, Search, Trainer
+from automl.search import Budget, Float, Objective, Policy, Search, Trainer
 from automl.thinker import Thinker
 from tests.patience import task_of
 
@@ -671,6 +671,41 @@ def test_the_next_point_is_thought_of_while_all_slots_are_busy_if_no_result_can_
     assert not desk.thinking
     asked = [event for event in office.ledger.events("s") if event.kind == "asked"]
     assert len(asked) == 2  # what is thought of and not tried is no fact
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
+def test_the_next_point_is_thought_of_while_a_pruned_worker_leaves(office: Office, sampler: str) -> None:
+    """The sampler knows of that trial already."""
+    space = {"model.x": Float(-1, 1), "model.y": Float(-1, 1)}
+    pruner = Policy("median", {"n_startup_trials": 1})
+    desk = office.open(plan(sampler=Policy(sampler, {"n_startup_trials": 1}), pruner=pruner, space=space))
+    one(desk, loss=0.2), one(desk, loss=0.3)
+    bad = take(desk)
+    assert desk._thinker.number is None
+    assert report(desk, bad, loss=9.0) is Answer.END
+    assert desk._thinker.number == 3
+    end(desk, bad, "pruned")
+    assert take(desk).trial == 3
+    asked = next(event for event in office.ledger.events("s") if event.kind == "asked" and event.trial == 3)
+    over = next(event for event in office.ledger.events("s") if event.kind == "finished" and event.trial == 2)
+    assert asked.data["seen"] == over.n
+    office.history()
+
+
+def test_a_task_says_which_of_its_reports_may_end_it(office: Office) -> None:
+    def judged(**more: Any) -> tuple[int, ...] | None:
+        desk = office.open(plan(**more))
+        task = take(desk)
+        end(desk, task, "failed", error="x")
+        office.shut()
+        return task.judged
+
+    assert judged(pruner="none") == ()
+    halving = Policy("successive_halving", {"min_resource": 3, "reduction_factor": 2})
+    assert judged(pruner=halving)[:4] == (3, 6, 12, 24)  # type: ignore[index]
+    assert judged(pruner="median") is None
+    objective = Objective("loss", "minimize", target=0.1)
+    assert judged(pruner="none", objective=objective) is None
 
 
 def test_nothing_is_thought_of_that_the_budget_has_no_room_for(office: Office) -> None:

@@ -119,6 +119,32 @@ def test_slots_keep_their_workers_while_the_next_point_is_thought_of(
     assert len({trial.attempts[0].pid for trial in outcome.history.trials.values()}) <= 2
 
 
+def test_a_slot_that_waits_for_a_point_is_woken_though_it_was_there_before_it_slept(root: Path) -> None:
+    class Busy:
+        """A host whose worker says nothing."""
+
+        def fileno(self) -> int:
+            return silence
+
+        def poll(self, timeout_s: float) -> None:
+            """Nothing."""
+
+    class Ready:
+        """A desk that had no task a moment ago and has thought of one since."""
+
+        hungry, thinking = True, False
+        bell = os.eventfd(1)
+
+    local, desk = Local(str(root), cpus=2), Ready()
+    silence, other = os.pipe()
+    try:
+        local._hosts[0], local._running[0] = Busy(), None  # type: ignore[assignment]
+        local._listen(desk, timeout_s=3600.0)  # type: ignore[arg-type]
+    finally:
+        for each in (silence, other, desk.bell):
+            os.close(each)
+
+
 def test_a_pruned_trial_gives_its_worker_to_the_next(engine: str, root: Path) -> None:
     """The next trial waits the moment that the pruned one takes to leave; no other worker is started."""
     pruner = Policy("median", {"n_startup_trials": 1, "n_warmup_steps": 0})
@@ -197,6 +223,24 @@ def test_a_nan_objective_fails_that_trial_and_no_other(engine: str, root: Path) 
     outcome = run(a_search("returns_nan", trials=6, seed=1, **{"model.above": 0.0}), engine)
     assert set(states(outcome)) == {"COMPLETE", "FAILED"}
     assert all("loss is nan" in (t.error or "") for t in outcome.history.of_state(State.FAILED))
+
+
+def test_reports_that_nobody_waits_for_are_all_counted_once_and_judged(engine: str, root: Path) -> None:
+    """No pruner and no target: trials train on, and the one that is no number ends all the same."""
+    counts = "trainers.counts_lightning"
+    trainer = Trainer("lightning", f"{counts}:BreakingNet", f"{counts}:TinyData", fit={"max_epochs": 6})
+    watcher = Watcher()
+    outcome = run(a_search(trials=6, seed=1, trainer=trainer), engine, view=watcher)
+    assert set(states(outcome)) == {"COMPLETE", "FAILED"}
+    for trial in outcome.history.trials.values():
+        broken = trial.params["model.x"] > 0
+        assert trial.state is (State.FAILED if broken else State.COMPLETE)
+        assert [report.step for report in trial.reports] == ([1, 2] if broken else [1, 2, 3, 4, 5, 6])
+        told = [event.kind for event in watcher.events if event.trial == trial.number]
+        kinds = [kind for kind in told if kind != "published"]
+        middle = ["reported"] * len(trial.reports)
+        assert kinds == ["asked", "started", *middle, "ended", "finished"]
+    assert all("loss is nan at step 2" in (t.error or "") for t in outcome.history.of_state(State.FAILED))
 
 
 def test_a_trial_that_never_reports_the_objective_is_told_what_it_did_report(engine: str, root: Path) -> None:

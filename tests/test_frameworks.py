@@ -144,7 +144,7 @@ def task_of(subject: Subject, storage: Path, changes: Mapping[str, Any]) -> Task
     value, metric = changes.get("value", "last"), changes.get("metric", "val_loss")
     direction = changes.get("direction", "minimize")
     names: tuple[str, ...] = ("trial", "attempt", "model", "data", "checkpoint", "step", "reported", "best")
-    names += ("best_step", "deep", "storage")
+    names += ("best_step", "deep", "storage", "judged")
     plain = {name: changes[name] for name in names if name in changes}
     facts: dict[str, Any] = {
         "search": "tiny",
@@ -502,6 +502,52 @@ def test_no_batch_is_trained_between_a_report_and_its_answer(
     assert pruned.ended["outcome"] == "pruned", pruned.log
     assert batches == [6, 12, 18]
     assert mark.stat().st_size == 18
+
+
+@pytest.mark.parametrize("framework", COUNTED)
+def test_an_epoch_is_trained_while_a_report_that_nobody_judges_is_answered(
+    own_host: Host, tmp_path: Path, framework: str
+) -> None:
+    trained, mark, batches = runner(own_host, SUBJECTS[framework], tmp_path), tmp_path / "mark", []
+
+    def late(message: Message) -> None:
+        if message["kind"] != "report":
+            return
+        judged = message["step"] in (3, 4)
+        until_s = time.monotonic() + (0.2 if judged else PATIENCE_S)
+        while time.monotonic() < until_s and (judged or mark.stat().st_size < 6 * (message["step"] + 1)):
+            time.sleep(0.01)
+        batches.append(mark.stat().st_size)
+
+    model = {"model": COUNTED[framework], "model_": {"mark": str(mark)}}
+    whole = trained(seen=late, judged=(3,), **model)
+    assert (whole.steps, whole.ended["outcome"]) == ([1, 2, 3, 4], "complete"), whole.log
+    assert batches == [12, 18, 18, 24]
+    mark.unlink()
+    pruned = trained({3: Answer.END}, trial=1, judged=(3,), **model)
+    assert (pruned.steps, pruned.ended["outcome"], mark.stat().st_size) == ([1, 2, 3], "pruned", 18)
+    mark.unlink()
+    failed = trained({1: Answer.END}, trial=2, judged=(), **model)  # it was no number
+    assert (failed.steps, failed.ended["outcome"], mark.stat().st_size) == ([1], "pruned", 12)
+
+
+@pytest.mark.parametrize("model", ["counts_lightning:TinyNet", "counts_keras:net"])
+@pytest.mark.parametrize("value", ["best", "last"])
+def test_a_trial_whose_reports_nobody_judges_is_stopped_resumed_and_kept_as_any(
+    own_host: Host, tmp_path: Path, model: str, value: str
+) -> None:
+    framework = "keras" if "keras" in model else "lightning"
+    trained = runner(own_host, SUBJECTS[framework], tmp_path)
+    named = {"model": f"trainers.{model}", "value": value}
+    told = trained(trial=2, **named)
+    posted = trained(trial=3, judged=(), **named)
+    assert posted.curve == told.curve
+    assert Path(posted.ended["weights"]).name == Path(told.ended["weights"]).name
+    stopped = trained(dict.fromkeys((2, 3, 4), Answer.STOP), trial=1, judged=(), **named)
+    assert stopped.ended["outcome"] == "stopped", stopped.log
+    kept = stopped.of("checkpointed")[-1]
+    again = {"attempt": 2, "checkpoint": kept["path"], "step": kept["step"], "reported": stopped.steps[-1]}
+    assert trained(trial=1, judged=(), **again, **named).curve == told.curve[kept["step"] :]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from automl import handle as module
 from automl.engines.base import Answer, Task
-from automl.errors import StorageError
+from automl.errors import StorageError, TrialPruned
 from automl.handle import CHECKPOINT_COSTS, CHECKPOINT_S, HURRY_S, TrialHandle
 from automl.storage import TrialFolder
 
@@ -191,6 +191,69 @@ def test_a_report_is_hurried_past_where_nothing_but_going_on_is_likely(
     assert handle.tell({"loss": 1.0}, 6) is Answer.END
     assert handle.due()
     assert not hurries(7)
+
+
+def posting(files: Folder, line: Line, judged: tuple[int, ...] | None) -> TrialHandle:
+    return TrialHandle(line, task(judged=judged), files, None)
+
+
+def test_a_report_that_nobody_judges_is_posted(files: Folder, line: Line, clock: Clock) -> None:
+    handle = posting(files, line, judged=(2,))
+
+    def posts(step: int) -> bool:
+        line.answers.put(Answer.GO)
+        posted = handle.post({"loss": 1.0}, step)
+        assert [data["step"] for _, data in line.said if data["step"] == step] == ([step] if posted else [])
+        return posted
+
+    assert posts(1)
+    assert not posts(2)
+    assert handle.tell({"loss": 1.0}, 2) is Answer.GO
+    assert posts(3)
+    clock.now_s += HURRY_S
+    assert not posts(4)
+    line.answers.put(Answer.GO)
+    assert handle.tell({"loss": 1.0}, 4) is Answer.GO
+    line.stopped_s = clock.now_s
+    assert not posts(5)
+    line.stopped_s = None
+    clock.now_s += CHECKPOINT_S
+    line.answers.put(Answer.GO)
+    assert handle.tell({"loss": 1.0}, 6) is Answer.GO
+    assert handle.due()
+    assert not posts(7)
+
+
+def test_nothing_is_posted_where_any_report_may_be_judged(files: Folder, line: Line) -> None:
+    assert not posting(files, line, judged=None).post({"loss": 1.0}, 1)
+    assert not line.said
+
+
+@pytest.mark.parametrize("how", ["post", "tell", "hurry"])
+def test_one_report_at_most_waits_for_its_answer(files: Folder, line: Line, how: str) -> None:
+    handle = posting(files, line, judged=())
+    assert handle.post({"loss": 1.0}, 1)
+    heard = threading.Event()
+
+    def answer() -> None:
+        assert [data["step"] for _, data in line.said] == [1]
+        heard.set()
+        line.answers.put(Answer.GO)
+        line.answers.put(Answer.GO)
+
+    threading.Timer(0.1, answer).start()
+    getattr(handle, how)({"loss": 1.0}, 2)
+    assert heard.is_set()
+    assert [data["step"] for _, data in line.said] == [1, 2]
+
+
+def test_a_posted_report_that_ended_the_trial_is_the_last(files: Folder, line: Line) -> None:
+    handle = posting(files, line, judged=())
+    assert handle.post({"loss": 1.0}, 1)
+    line.answers.put(Answer.END)
+    with pytest.raises(TrialPruned):
+        handle.post({"loss": 1.0}, 2)
+    assert [data["step"] for _, data in line.said] == [1]
 
 
 def test_checkpoints_come_while_every_epoch_is_better_than_the_one_before(

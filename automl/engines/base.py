@@ -53,6 +53,7 @@ class Task:
         run: names this driver's run of the search; empty for an attempt that belongs to none.
         avoid: nodes, by the engine's own names, that have just killed several attempts: not there, if
             there is another.
+        judged: the steps whose reports may be answered by an end; None for all that may be.
     """
 
     search: str
@@ -80,6 +81,7 @@ class Task:
     micro: int = 1
     run: str = ""
     avoid: tuple[str, ...] = ()
+    judged: tuple[int, ...] | None = None
 
     def to_plain(self) -> dict[str, Any]:
         return asdict(self)

@@ -116,7 +116,7 @@ class Local(Engine):
 
     def _listen(self, desk: Desk, timeout_s: float) -> None:
         waiting = [self._hosts[slot].fileno() for slot in self._running]
-        waiting += [desk.bell] if desk.thinking else []
+        waiting += [desk.bell] if desk.hungry else []  # it may have rung since
         if not waiting:
             return
         select.select(waiting, [], [], timeout_s)

@@ -44,6 +44,17 @@ class Handle(Protocol):
             to be told: a checkpoint is due, a stop is known, or the next report is not soon.
         """
 
+    def post(self, metrics: Mapping[str, float], step: int) -> bool:
+        """Report a step at which nobody ends a trial, and train on: only the next report, or the trial's end,
+        waits until the driver has appended this one.
+
+        Returns:
+            False where nothing was said, as above, or because the step is judged.
+
+        Raises:
+            TrialPruned: an earlier one that was posted has ended the trial all the same: it was no number.
+        """
+
     def pulse(self) -> None:
         """At each batch, of a validation too: says now and then that the trial is not hung."""
 
@@ -98,6 +109,9 @@ class Framework(ABC):
     @abstractmethod
     def seed(self, seed: int) -> None:
         """Seed every random generator of this process; forget what the trial before left."""
+
+    def forget(self) -> None:  # noqa: B027 - most leave nothing
+        """Once a trial's end is told: forget what it left, while it is decided what comes next."""
 
     @abstractmethod
     def fit_signature(self) -> dict[str, Any] | None:

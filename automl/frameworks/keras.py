@@ -8,6 +8,7 @@ shuffles begins a new order when it is resumed.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import random
 import sys
@@ -21,7 +22,7 @@ import numpy as np
 from automl import once
 from automl.engines.base import Answer, Task
 from automl.errors import AutoMLError, TrialFinished, TrialPruned, TrialStopped
-from automl.frameworks import keras_fit, keras_memory
+from automl.frameworks import keras_fit, keras_memory, keras_pipes
 from automl.frameworks.base import CannotSplit, Framework, Handle, in_parts, refused, write_meta
 from automl.frameworks.keras_feed import (
     Feed,
@@ -44,6 +45,7 @@ _COUNTED = ("steps_per_epoch", "validation_steps")
 class Keras(Framework):
     name = "keras"
     _strategy: Any = None
+    _left = False  # whether a trial has left something behind
 
     def start(self, cpus: float, gpus: float, ranks: int = 1) -> None:
         threads = max(1, int(cpus))
@@ -53,6 +55,7 @@ class Keras(Framework):
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
             keras_memory.hold(gpus)
+            keras_pipes.lay()
             self._strategy = mirrored(ranks, "GPU" if gpus else "CPU") if ranks > 1 else None
         elif ranks > 1:
             raise AutoMLError(
@@ -74,13 +77,24 @@ class Keras(Framework):
 
     def seed(self, seed: int) -> None:
         keras_memory.begin()
-        keras.utils.clear_session(free_memory=True)
+        if self._left:
+            self.forget()
+        keras.utils.clear_session(free_memory=False)
         keras.utils.set_random_seed(seed % 2**32)
+
+    def forget(self) -> None:
+        keras_pipes.forget()
+        keras.utils.clear_session(free_memory=True)
+        # TensorFlow registers a gradient for every graph that has one of its own, and never forgets it: a
+        # collection that looked through all of those would take longer after every trial.
+        gc.freeze()
+        self._left = False
 
     def fit_signature(self) -> dict[str, Any]:
         return keras_fit.signature()
 
     def train(self, handle: Handle, model: Any, data: Any) -> None:
+        self._left = True
         with keras_fit.precision(handle.task.arguments.get("fit", {}).get("precision")):
             self._train(handle, model, data)
 
@@ -236,6 +250,9 @@ class Reporter(keras.callbacks.Callback):
     def _report(self, logs: Mapping[str, Any]) -> None:
         self._step += 1
         self._metrics = {name: float(value) for name, value in logs.items()}
+        if self._handle.post(self._metrics, self._step):
+            self._note_weights()
+            return
         more = self.epoch < self._fed.epochs
         self._heard = self._handle.hurry(self._metrics, self._step) if more else None
         if self._heard:
@@ -255,8 +272,7 @@ class Reporter(keras.callbacks.Callback):
     def _obey(self, answer: Answer) -> None:
         if answer is Answer.END:
             raise TrialPruned
-        if self._worth_keeping():
-            self._keep(behind=True)
+        self._note_weights()
         if answer is Answer.FINISH:
             self.keep_last()
             raise TrialFinished
@@ -264,6 +280,10 @@ class Reporter(keras.callbacks.Callback):
             self._save_checkpoint(behind=answer is not Answer.STOP)
         if answer is Answer.STOP:
             raise TrialStopped
+
+    def _note_weights(self) -> None:
+        if self._worth_keeping():
+            self._keep(behind=True)
 
     def _last_counts(self) -> bool:
         return bool(self._handle.task.objectives[0]["value"] == "last")

@@ -306,6 +306,9 @@ class Reporter(Checkpoint):
         self._step += 1
         # Metrics of an epoch before stay in sight until the next: also those before a checkpoint.
         self._metrics |= means({name: float(value) for name, value in trainer.callback_metrics.items()})
+        if self._handle.post(self._metrics, self._step):
+            self._note_weights(trainer)
+            return
         heard = self._handle.hurry(self._metrics, self._step) if hurry else None
         if heard:
             self._past = Past(heard, EpochEnd(trainer), [generator_states()])

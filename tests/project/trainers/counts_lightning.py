@@ -13,6 +13,7 @@ from trainers.probe_lightning import PlateauNet
 from trainers.tiny_lightning import Batch, TinyData, TinyNet
 
 __all__ = [
+    "BreakingNet",
     "CalledBackNet",
     "CountedNet",
     "FailingData",
@@ -35,6 +36,18 @@ class CountedNet(TinyNet):
         with open(self.mark, "a") as file:
             file.write(".")
         return super().training_step(batch, batch_index)
+
+
+class BreakingNet(TinyNet):
+    """Has no number for its loss from the second epoch on, if `x` is positive."""
+
+    def __init__(self, x: float, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.x = x
+
+    def on_validation_epoch_end(self) -> None:
+        broken = self.x > 0 and self.current_epoch > 0
+        self.log("loss", float("nan") if broken else abs(self.x))
 
 
 class StoppingNet(TinyNet):
