@@ -283,17 +283,18 @@ class Desk:
         self._knew = self.history.n
         self._thinker.think(number)
 
-    def _look_ahead(self) -> None:
+    def _look_ahead(self, leaving: bool = False) -> None:
         """Think of the next point before a slot asks, where that loses the sampler nothing.
 
-        So it is while every slot is busy, for samplers that do not mind what those will find; and while a
-        worker leaves, whose trial is over: the sampler knows of it already.
+        Args:
+            leaving: the worker of a pruned trial does, which takes milliseconds: the sampler knows of that
+                trial. What others end with meanwhile, it will know at the next point.
         """
         number = len(self.history.trials)
         free = not self.stopping and not self._waiting and not self._exhausted
         if not free or self._thinker.number is not None or not self._room():
             return
-        if self._leaving or self._brain.indifferent(number):
+        if leaving or self._brain.indifferent(number):
             self._think(number)
 
     def _task(self, trial: Trial) -> Task:
@@ -319,7 +320,7 @@ class Desk:
             reason = f"pruned at step {step}"
             self._leaving.add(task.trial)
             self._finish(task.trial, State.PRUNED, before=[reported, _over(task, "pruned")], reason=reason)
-            self._look_ahead()  # its slot is free in a moment
+            self._look_ahead(leaving=True)
             return Answer.END
         self._append(reported)
         if not self.stopping and self._goals.reached(metrics):

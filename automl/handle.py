@@ -61,6 +61,7 @@ class TrialHandle:
         self._last = (task.step, task.checkpoint)
         self._missed = False
         self._said_s, self._posted = time.monotonic(), False
+        self._waited_s: float | None = None
         self._under_way: dict[str, Future[None]] = {}
         self.weights: str | None = None
         self.reports: list[dict[str, float]] = []
@@ -77,7 +78,7 @@ class TrialHandle:
 
     def post(self, metrics: Mapping[str, float], step: int) -> bool:
         judged = self.task.judged
-        if judged is None or step in judged or not self._may_hurry():
+        if judged is None or step in judged or not self._may_hurry() or self._replaces(metrics, step):
             return False
         self._say(metrics, step)
         self._posted = True
@@ -87,17 +88,29 @@ class TrialHandle:
         soon = time.monotonic() - self._said_s < HURRY_S
         return soon and self._link.stopped_s is None and not self.due()
 
+    def _replaces(self, metrics: Mapping[str, float], step: int) -> bool:
+        """Whether the weights of this step take the place of others."""
+        first = self.task.objectives[0]
+        value = metrics.get(first["metric"])
+        return first["value"] == "best" and value is not None and self._improves(float(value), step)
+
     def _say(self, metrics: Mapping[str, float], step: int) -> None:
         self._hear_of_posted()
+        waited_s, self._waited_s = self._waited_s, None
         plain = {str(name): float(value) for name, value in metrics.items()}
         self._note_best(plain, step)
         self._said_s = time.monotonic()
-        self._link.send("report", metrics=plain, step=int(step))
+        waited = {} if waited_s is None else {"waited_s": waited_s}
+        self._link.send("report", metrics=plain, step=int(step), **waited)
 
     def _hear_of_posted(self) -> None:
-        """The answer to a report that was not waited for; a stop is said again to the next."""
-        posted, self._posted = self._posted, False
-        if posted and self._link.answers.get() is Answer.END:
+        """The answer to a report that was not waited for; a stop is said again to the next, if any."""
+        if not self._posted:
+            return
+        begun_s = time.monotonic()
+        answer = self._link.answers.get()
+        self._posted, self._waited_s = False, time.monotonic() - begun_s
+        if answer is Answer.END:
             raise TrialPruned
 
     def pulse(self) -> None:
@@ -108,6 +121,8 @@ class TrialHandle:
 
     def leave_if_told(self) -> None:
         self.pulse()
+        if self._posted and not self._link.answers.empty():
+            self._hear_of_posted()
         if self.overdue():
             raise TrialStopped
 
@@ -198,16 +213,17 @@ class TrialHandle:
         floor, sign = self.task.floor, 1 if first["direction"] == "maximize" else -1
         if floor is not None and sign * value < sign * floor:
             self._outranked = step
+        self._improved = self._improves(value, step)
+        if self._improved and step > self.task.reported:
+            self._best = value
+
+    def _improves(self, value: float, step: int) -> bool:
         if step <= self.task.reported:
             # The ledger has this step's value already. What may be missing are the weights of the best
             # one: an attempt can die between a report and its weights.
-            self._improved = step == self.task.best_step
-            return
-        self._improved = self._best is None or (
-            value > self._best if first["direction"] == "maximize" else value < self._best
-        )
-        if self._improved:
-            self._best = value
+            return step == self.task.best_step
+        sign = 1 if self.task.objectives[0]["direction"] == "maximize" else -1
+        return self._best is None or sign * value > sign * self._best
 
 
 def begins(step: int) -> str:

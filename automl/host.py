@@ -89,7 +89,7 @@ class Host:
         return message
 
     def answer(self, answer: Answer) -> None:
-        """Answer the report that the attempt is waiting on."""
+        """Answer the attempt's last report, whether it waits for that or trains on."""
         if self._busy:
             self._watch.answer()
             self._busy.send({"op": "answer", "answer": str(answer)})
@@ -186,7 +186,7 @@ class Host:
             self._forget(self._busy)
             return
         for message in messages:
-            self._watch.hear(message["kind"])
+            self._watch.hear(message["kind"], message.pop("waited_s", None))
         self._heard.extend(m for m in messages if m["kind"] not in _PRIVATE)
         if not any(message["kind"] == "ended" for message in messages):
             self._look_at_the_clocks(self._busy)

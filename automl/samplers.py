@@ -301,7 +301,10 @@ class Pruning:
 
     @property
     def judged(self) -> tuple[int, ...] | None:
-        """The steps at which a trial that reports every step may be cut; None: at any, or not known yet."""
+        """The steps at which a trial that reports every step may be cut; None: at any, or not known yet.
+
+        A trial that leaves the objective out of the report of such a step is cut at its next one.
+        """
         if self.policy.name == "none":
             return ()
         if not (self._settled and self.policy.name in ("successive_halving", "hyperband")):
@@ -314,7 +317,8 @@ class Pruning:
         known = inspect.signature(_PRUNERS[self.policy.name]).parameters
         given = {**{name: each.default for name, each in known.items()}, **self._arguments}
         factor, skipped = given["reduction_factor"], given.get("min_early_stopping_rate", 0)
-        return (given["min_resource"] * factor ** (skipped + rung) for rung in itertools.count())
+        for rung in itertools.count(skipped):
+            yield math.ceil(given["min_resource"] * factor**rung)
 
     def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
         """Whether the trial, which has just reported, is to be cut."""

@@ -28,22 +28,33 @@ class Watch:
         self._started_s: float | None = None
         self._asked_s: float | None = None
         self._told_s: float | None = None
+        self._forgiven_s = 0.0
         self._trains = False
 
-    def hear(self, kind: str) -> None:
-        """The worker said something."""
+    def hear(self, kind: str, waited_s: float | None = None) -> None:
+        """The worker said something.
+
+        Args:
+            waited_s: with a report after one for whose answer it did not wait: how long it did after all.
+        """
         self._heard_s = time.monotonic()
         if kind == "started":
             self._started_s = self._heard_s
         elif kind == "report":
+            if self._started_s is not None and waited_s is not None:
+                self._started_s -= max(0.0, self._forgiven_s - waited_s)
             self._asked_s = self._heard_s
         self._trains |= kind in ("pulse", "report")
 
     def answer(self) -> None:
-        """The driver answered a report: from the report until now it was not the worker that was silent."""
+        """The driver answered a report: from the report until now it was not the worker that was silent.
+
+        If it trained on, that time counts all the same, which the next report tells.
+        """
         now_s = time.monotonic()
         if self._asked_s is not None and self._started_s is not None:
-            self._started_s += now_s - self._asked_s
+            self._forgiven_s = now_s - self._asked_s
+            self._started_s += self._forgiven_s
         self._asked_s, self._heard_s = None, now_s
 
     def stop(self) -> bool:

@@ -11,7 +11,7 @@ and shows what the training itself costs here.
 | workload | what it is |
 |---|---|
 | short | 60 trials of half a second to a second of training, none is cut |
-| medium | 40 trials of about 10 s of training if not cut, with successive halving |
+| medium | 40 trials of about 10 s of training each as successive halving leaves them, 35 s if not cut |
 
 Each run has processes and a project folder of its own. Wall time is that of the whole command, start-up
 and ending included: automl's also packs and verifies the winner's MLflow model, which no peer does.

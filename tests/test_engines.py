@@ -225,17 +225,20 @@ def test_a_nan_objective_fails_that_trial_and_no_other(engine: str, root: Path) 
     assert all("loss is nan" in (t.error or "") for t in outcome.history.of_state(State.FAILED))
 
 
-def test_reports_that_nobody_waits_for_are_all_counted_once_and_judged(engine: str, root: Path) -> None:
+@pytest.mark.parametrize("epochs", [2, 6])
+def test_reports_that_nobody_waits_for_are_all_counted_once_and_judged(
+    engine: str, root: Path, epochs: int
+) -> None:
     """No pruner and no target: trials train on, and the one that is no number ends all the same."""
     counts = "trainers.counts_lightning"
-    trainer = Trainer("lightning", f"{counts}:BreakingNet", f"{counts}:TinyData", fit={"max_epochs": 6})
+    trainer = Trainer("lightning", f"{counts}:BreakingNet", f"{counts}:TinyData", fit={"max_epochs": epochs})
     watcher = Watcher()
     outcome = run(a_search(trials=6, seed=1, trainer=trainer), engine, view=watcher)
     assert set(states(outcome)) == {"COMPLETE", "FAILED"}
     for trial in outcome.history.trials.values():
         broken = trial.params["model.x"] > 0
         assert trial.state is (State.FAILED if broken else State.COMPLETE)
-        assert [report.step for report in trial.reports] == ([1, 2] if broken else [1, 2, 3, 4, 5, 6])
+        assert [report.step for report in trial.reports] == list(range(1, 3 if broken else epochs + 1))
         told = [event.kind for event in watcher.events if event.trial == trial.number]
         kinds = [kind for kind in told if kind != "published"]
         middle = ["reported"] * len(trial.reports)

@@ -47,6 +47,9 @@ class Folder(TrialFolder):
         return super().keep(kind, step, beside)
 
 
+LAST = {"metric": "loss", "direction": "minimize", "value": "last"}
+
+
 def task(**changes: Any) -> Task:
     objective = {"metric": "loss", "direction": "minimize", "value": "best"}
     facts: dict[str, Any] = {
@@ -194,7 +197,7 @@ def test_a_report_is_hurried_past_where_nothing_but_going_on_is_likely(
 
 
 def posting(files: Folder, line: Line, judged: tuple[int, ...] | None) -> TrialHandle:
-    return TrialHandle(line, task(judged=judged), files, None)
+    return TrialHandle(line, task(judged=judged, objectives=(LAST,)), files, None)
 
 
 def test_a_report_that_nobody_judges_is_posted(files: Folder, line: Line, clock: Clock) -> None:
@@ -227,6 +230,51 @@ def test_a_report_that_nobody_judges_is_posted(files: Folder, line: Line, clock:
 def test_nothing_is_posted_where_any_report_may_be_judged(files: Folder, line: Line) -> None:
     assert not posting(files, line, judged=None).post({"loss": 1.0}, 1)
     assert not line.said
+
+
+def test_a_report_whose_weights_replace_others_is_waited_for(files: Folder, line: Line) -> None:
+    """Whoever goes on after this attempt goes on from what the driver has heard of."""
+    handle = TrialHandle(line, task(judged=(), best=0.5, best_step=2, reported=2), files, None)
+    line.answers.put(Answer.GO)
+    assert handle.post({"loss": 0.5}, 3)
+    assert not handle.post({"loss": 0.4}, 4)
+    assert [data["step"] for _, data in line.said] == [3]
+    line.answers.put(Answer.GO)
+    assert handle.tell({"loss": 0.4}, 4) is Answer.GO
+    assert handle.improved()
+    line.answers.put(Answer.GO)
+    assert handle.post({"loss": 0.45}, 5)
+    assert not handle.improved()
+
+
+def test_a_trial_that_was_ended_at_a_posted_report_leaves_before_its_next_batch(
+    files: Folder, line: Line
+) -> None:
+    handle = posting(files, line, judged=())
+    assert handle.post({"loss": 1.0}, 1)
+    handle.leave_if_told()
+    line.answers.put(Answer.END)
+    with pytest.raises(TrialPruned):
+        handle.leave_if_told()
+
+
+def test_the_next_report_tells_how_long_it_waited_for_the_last(
+    files: Folder, line: Line, clock: Clock
+) -> None:
+    handle = posting(files, line, judged=(2, 3))
+
+    class Answers(queue.Queue[Answer]):
+        def get(self, *arguments: Any, **words: Any) -> Answer:
+            clock.now_s += 0.5
+            return super().get(*arguments, **words)
+
+    line.answers = Answers()
+    for _ in range(3):
+        line.answers.put(Answer.GO)
+    assert handle.post({"loss": 1.0}, 1)
+    assert handle.tell({"loss": 1.0}, 2) is Answer.GO
+    assert handle.tell({"loss": 1.0}, 3) is Answer.GO
+    assert [data.get("waited_s") for _, data in line.said] == [None, 0.5, None]
 
 
 @pytest.mark.parametrize("how", ["post", "tell", "hurry"])

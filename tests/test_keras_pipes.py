@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from automl.engines.base import Task
 from automl.frameworks import keras_pipes
 from automl.frameworks.keras import Keras
 from automl.frameworks.keras_feed import Feed
@@ -76,14 +79,99 @@ def test_two_feeds_of_one_trial_are_not_taken_for_each_other(pipes: Any) -> None
         assert np.array_equal(np.concatenate([x for x, _ in dataset.as_numpy_iterator()]), rows)
 
 
-def test_a_trial_whose_feed_is_over_holds_no_data_of_it(pipes: Any) -> None:
-    feed, _ = a_feed(1)
-    summing().predict(feed, verbose=0)
-    gone = weakref.ref(feed)
-    del feed
-    pipes.forget()
+class Silent:
+    """A handle that nobody is behind."""
+
+    checkpoint = None
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.reports = folder, 0
+        self.task = Task(
+            search="s",
+            trial=0,
+            attempt=1,
+            seed=1,
+            trainer="t",
+            framework="keras",
+            model="a:b",
+            data="a:c",
+            arguments={"fit": {"epochs": 2, "batch_size": 4}},
+            objectives=({"metric": "loss", "direction": "minimize", "value": "last"},),
+            resources={"cpus": 1, "gpus": 0},
+            root=str(folder),
+            storage=str(folder),
+        )
+
+    def post(self, metrics: Any, step: int) -> bool:
+        self.reports += 1
+        return True
+
+    def due(self) -> bool:
+        return False
+
+    def pulse(self) -> None:
+        """Nobody listens."""
+
+    def leave_if_told(self) -> None:
+        """Nobody tells."""
+
+    def save_weights(self, step: int, write: Any, behind: bool = False) -> None:
+        """Nobody keeps them."""
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_trial_that_is_over_holds_no_data(pipes: Any, tmp_path: Path, fails: bool) -> None:
+    """What a worker holds is measured then; data would be taken for a leak."""
+    rows = np.zeros((16, 8), "float32")
+    gone = weakref.ref(rows)
+
+    def model() -> Any:
+        made = summing()
+        if fails:
+            made.compile(loss=lambda truth, shown: 1 / 0)
+        return made
+
+    def data() -> Any:
+        nonlocal rows
+        mine, rows = rows, None
+        return (mine, mine.sum(1)), (mine, mine.sum(1))
+
+    handle = Silent(tmp_path)
+    with pytest.raises(ZeroDivisionError) if fails else contextlib.nullcontext():
+        Keras().train(handle, model, data)  # type: ignore[arg-type]
+    assert handle.reports == (0 if fails else 2)
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("kind", ["weights", "classes", "mapping", "steps"])
+def test_a_model_is_fitted_as_by_what_keras_makes_itself(
+    pipes: Any, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(20, 8)).astype("float32"), rng.integers(0, 2, 20)
+    arrays: tuple[Any, ...] = ({"x": x} if kind == "mapping" else x, y)
+    arrays += (rng.random(20).astype("float32"),) if kind == "weights" else ()
+    more = {"class_weight": {0: 1.0, 1: 5.0}} if kind == "classes" else {}
+    steps = 5 if kind == "steps" else None
+
+    def fitted() -> dict[str, list[float]]:
+        keras.utils.set_random_seed(1)
+        inputs = {"x": keras.Input((8,), name="x")} if kind == "mapping" else keras.Input((8,))
+        leaf = inputs["x"] if kind == "mapping" else inputs
+        model = keras.Model(inputs, keras.layers.Dense(1, "sigmoid")(leaf))
+        model.compile(optimizer="sgd", loss="binary_crossentropy")
+        feed = Feed(arrays, 8, 1, True, steps)
+        history = model.fit(feed, epochs=3, shuffle=False, verbose=0, **more)
+        pipes.forget()
+        return dict(history.history)
+
+    ours = fitted()
+    with monkeypatch.context() as patched:
+        own = pipes.PyDatasetAdapter.get_tf_dataset.__wrapped__
+        patched.setattr(pipes.PyDatasetAdapter, "get_tf_dataset", own)
+        assert fitted() == ours
+    assert fitted() == ours
 
 
 def test_kinds_of_batches_are_not_remembered_without_end(pipes: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,12 +116,38 @@ def test_a_pause_of_everything_is_no_silence(monkeypatch: pytest.MonkeyPatch) ->
     assert (clocks.verdict() or {})["outcome"] == "stopped"
 
 
+@pytest.mark.parametrize(("waited_s", "answered_s", "trained_s"), [(None, 15, 5), (0, 15, 20), (4, 15, 16)])
+def test_what_is_trained_while_a_report_is_answered_counts(
+    monkeypatch: pytest.MonkeyPatch, waited_s: float | None, answered_s: float, trained_s: float
+) -> None:
+    """A report every 20 s, its answer after 15; until the next one, all of that may be a wait."""
+    clock = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    clocks = watch.Watch(silence_s=None, trial_s=3 * trained_s + 1)
+    clocks.hear("started")
+    clocks.hear("report")
+    for _ in range(3):
+        clock[0] += answered_s
+        clocks.answer()
+        assert clocks.verdict() is None
+        clock[0] += 20 - answered_s
+        clocks.hear("report", waited_s)
+        assert clocks.verdict() is None
+    clock[0] += 3600
+    assert clocks.verdict() is None, "the driver is slow"
+    clocks.answer()
+    clocks.hear("report", None if waited_s is None else 3600)
+    clocks.answer()
+    clock[0] += 2
+    assert (clocks.verdict() or {})["cause"] == "timeout"
+
+
 @pytest.mark.parametrize("framework", ["lightning", "keras"])
 def test_batches_are_a_sign_of_life_that_no_desk_hears_of(
     host: Host, tmp_path: Path, framework: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[str] = []
-    monkeypatch.setattr(watch.Watch, "hear", lambda self, kind: heard.append(kind))
+    monkeypatch.setattr(watch.Watch, "hear", lambda self, kind, waited_s: heard.append(kind))
     slow, home = {"sleep_s": 0.6}, f"trainers.{'tiny' if framework == 'lightning' else 'slow'}_{framework}"
     words: dict[str, Any] = {
         "lightning": {

@@ -53,7 +53,8 @@ class Task:
         run: names this driver's run of the search; empty for an attempt that belongs to none.
         avoid: nodes, by the engine's own names, that have just killed several attempts: not there, if
             there is another.
-        judged: the steps whose reports may be answered by an end; None for all that may be.
+        judged: the steps at which the search may end it by what it reports; None: any. A value that is no
+            number ends it at every step.
     """
 
     search: str

@@ -34,7 +34,11 @@ class Handle(Protocol):
     folder: Path  # the trial's own local folder
 
     def tell(self, metrics: Mapping[str, float], step: int) -> Answer:
-        """Report; blocks until the driver has appended it and answered."""
+        """Report; blocks until the driver has appended it and answered.
+
+        Raises:
+            TrialPruned: an earlier report, which was posted, has ended the trial. So do `hurry` and `post`.
+        """
 
     def hurry(self, metrics: Mapping[str, float], step: int) -> Callable[[], Answer] | None:
         """Report, and go on to prepare the next batch; it is trained once the answer is there, and obeyed.
@@ -45,22 +49,25 @@ class Handle(Protocol):
         """
 
     def post(self, metrics: Mapping[str, float], step: int) -> bool:
-        """Report a step at which nobody ends a trial, and train on: only the next report, or the trial's end,
-        waits until the driver has appended this one.
+        """Report a step at which nobody is expected to end the trial, and train on: the next report waits
+        until the driver has appended this one.
+
+        What ends the trial all the same (it was no number) is raised before the next batch, and at the next
+        report. After the last report nothing is waited for: the driver hears that one first, then the end; a
+        stop that it answers comes too late, and the trial is complete.
 
         Returns:
-            False where nothing was said, as above, or because the step is judged.
-
-        Raises:
-            TrialPruned: an earlier one that was posted has ended the trial all the same: it was no number.
+            False where nothing was said, as above, because the step is judged, or because its weights take
+            the place of others (`value: best`), which an attempt after this one would need if nobody heard.
         """
 
     def pulse(self) -> None:
         """At each batch, of a validation too: says now and then that the trial is not hung."""
 
     def leave_if_told(self) -> None:
-        """Before each batch of training: raises TrialStopped once a stop has waited its grace for the
-        epoch's end; in several ranks before the same batch, by which all have done what was before it."""
+        """Before each batch of training: raises TrialPruned where a posted report has ended the trial, and
+        TrialStopped once a stop has waited its grace for the epoch's end; in several ranks before the same
+        batch, by which all have done what was before it."""
 
     def due(self) -> bool:
         """Whether a checkpoint is due: often enough to lose little, seldom enough to cost little."""

@@ -83,7 +83,6 @@ class Keras(Framework):
         keras.utils.set_random_seed(seed % 2**32)
 
     def forget(self) -> None:
-        keras_pipes.forget()
         keras.utils.clear_session(free_memory=True)
         # TensorFlow registers a gradient for every graph that has one of its own, and never forgets it: a
         # collection that looked through all of those would take longer after every trial.
@@ -95,8 +94,11 @@ class Keras(Framework):
 
     def train(self, handle: Handle, model: Any, data: Any) -> None:
         self._left = True
-        with keras_fit.precision(handle.task.arguments.get("fit", {}).get("precision")):
-            self._train(handle, model, data)
+        try:
+            with keras_fit.precision(handle.task.arguments.get("fit", {}).get("precision")):
+                self._train(handle, model, data)
+        finally:
+            keras_pipes.forget()
 
     def _train(self, handle: Handle, model: Any, data: Any) -> None:
         task = handle.task

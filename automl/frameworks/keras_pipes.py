@@ -6,7 +6,7 @@ public. Knows no trial. Does nothing where the backend is another than TensorFlo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import wraps
 from typing import Any
 
@@ -19,9 +19,10 @@ from automl.frameworks.keras_feed import Feed
 # So many kinds of batches are remembered; a search whose data have more shapes traces again.
 MOST_TRACED = 16
 
-# By the kind of its batches: a dataset, and the trial's adapter of which it hands them out.
-_traced: dict[str, Any] = {}
-_serving: dict[str, PyDatasetAdapter] = {}
+# By the kind of its batches, and how many of that kind came before it in a trial: a dataset, and the trial's
+# adapter of which it hands them out.
+_traced: dict[tuple[str, int], Any] = {}
+_serving: dict[tuple[str, int], PyDatasetAdapter] = {}
 
 
 def lay() -> None:
@@ -35,7 +36,7 @@ def lay() -> None:
     @wraps(feeds)
     def of_feed(adapter: PyDatasetAdapter) -> Any:
         if isinstance(adapter.py_dataset, Feed) and adapter.enqueuer is None:
-            return _known(adapter, lambda: feeds(adapter))
+            return _known(adapter)
         return _untuned(feeds(adapter))
 
     ArrayDataAdapter.get_tf_dataset, PyDatasetAdapter.get_tf_dataset = of_arrays, of_feed
@@ -46,8 +47,8 @@ def forget() -> None:
     _serving.clear()
 
 
-def _known(adapter: PyDatasetAdapter, make: Callable[[], Any]) -> Any:
-    """The process's dataset for batches of this kind, which serves one feed of a trial; another gets its own.
+def _known(adapter: PyDatasetAdapter) -> Any:
+    """The process's dataset for batches of this kind, which serves one feed of a trial.
 
     Tracing what hands out batches takes TensorFlow 20 ms, in every trial, and is the same for all.
     """
@@ -58,20 +59,19 @@ def _known(adapter: PyDatasetAdapter, make: Callable[[], Any]) -> Any:
     batches = [adapter._standardize_batch(feed[index]) for index in range(min(2, len(feed)))]
     signature = get_tensor_spec(batches)
     kind = repr(signature)
-    if kind in _serving:
-        return _untuned(make())
-    _serving[kind] = adapter
-    if kind not in _traced:
+    place = kind, sum(other == kind for other, _ in _serving)
+    _serving[place] = adapter
+    if place not in _traced:
         if len(_traced) >= MOST_TRACED:
             _traced.clear()
-        made = tf.data.Dataset.from_generator(lambda: _pass(kind), output_signature=signature)
-        _traced[kind] = _untuned(made.prefetch(tf.data.AUTOTUNE))
-    return _traced[kind]
+        made = tf.data.Dataset.from_generator(lambda: _pass(place), output_signature=signature)
+        _traced[place] = _untuned(made.prefetch(tf.data.AUTOTUNE))
+    return _traced[place]
 
 
-def _pass(kind: str) -> Iterator[Any]:
-    """The batches of an epoch, of the feed that is served now."""
-    batches: Iterator[Any] = _serving[kind]._get_iterator()
+def _pass(place: tuple[str, int]) -> Iterator[Any]:
+    """The batches of an epoch, of the feed that is served there now."""
+    batches: Iterator[Any] = _serving[place]._get_iterator()
     return batches
 
 

@@ -2,8 +2,9 @@
 
 - One process for each slot, as with Optuna; each trains its share of the budget, one trial after another.
 - Points drawn from the shared space beforehand; nothing is reported, and nobody asks for the results.
-- `medium`: there is nobody to cut a trial, so all are trained to their end. Compare its training in slot
-  time, which is what the framework itself leaves between two epochs and between two trials, not its wall.
+- `medium`: there is nobody to cut a trial, so each is trained to the second rung, about as far as successive
+  halving lets them come on the mean. Compare its training in slot time, which is what the framework itself
+  leaves between two epochs and between two trials, not its wall.
 """
 
 from __future__ import annotations
@@ -12,9 +13,22 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
-from contenders.base import SEED, SLOTS, SPACE, Pick, Workload, outcome, python, tell, told
+from contenders.base import (
+    FACTOR,
+    GRACE_EPOCHS,
+    SEED,
+    SLOTS,
+    SPACE,
+    Pick,
+    Workload,
+    outcome,
+    python,
+    tell,
+    told,
+)
 
 __all__ = ["command", "outcome"]
 
@@ -40,6 +54,8 @@ def work(workload: Workload, slot: int) -> None:
     fit = fit_keras if workload.framework == "keras" else fit_lightning
     generator = random.Random(SEED + slot)
     own = range(slot, workload.trials, SLOTS)
+    if workload.pruned:
+        workload = replace(workload, epochs=GRACE_EPOCHS * FACTOR)
     print(json.dumps([fit(workload, point(generator), []) for _ in own]))
 
 

@@ -82,8 +82,8 @@ WORKLOADS = tuple(
     for name, framework, trials, epochs, width, pruned in (
         ("short", "lightning", 60, 5, 512, False),
         ("short", "keras", 60, 5, 128, False),
-        ("medium", "lightning", 40, 20, 1152, True),
-        ("medium", "keras", 40, 20, 1152, True),
+        ("medium", "lightning", 40, 20, 2560, True),
+        ("medium", "keras", 40, 20, 3072, True),
     )
 )
 

@@ -67,12 +67,12 @@ def _counted(title: str, runs: Sequence[Facts | None]) -> str:
 def _times(measured: Measured, titles: Mapping[str, str]) -> str:
     lines = [
         "| contender | wall, s | times automl-ray | to first step, s | after last, s | trials a minute "
-        "| training, slot-s | training in slot time, % |",
-        "|---|---|---|---|---|---|---|---|",
+        "| training, slot-s | of it a trial | training in slot time, % |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, runs in measured.items():
         if not runs:
-            lines.append(f"| {titles[name]} | | | | | | | |")
+            lines.append(f"| {titles[name]} | | | | | | | | |")
             continue
         cells = [
             spread([run.wall_s for run in runs], 1),
@@ -81,6 +81,7 @@ def _times(measured: Measured, titles: Mapping[str, str]) -> str:
             spread([run.end_s for run in runs], 1),
             spread([run.trials_per_minute for run in runs], 1),
             spread([run.training_s for run in runs], 1),
+            spread([run.training_s / run.trials for run in runs], 2),
             spread([100 * run.training_share for run in runs], 1),
         ]
         lines.append(f"| {titles[name]} | {' | '.join(cells)} |")
