@@ -21,7 +21,7 @@ from automl.storage import TrialFolder
 # A stop waits so long for the end of the epoch before it gives the epoch up.
 STOP_GRACE_S = 10.0
 # A checkpoint is due when so much time has passed, and so many times what the training waited for the last:
-# it costs half a per cent of the training at most.
+# it costs half a per cent of the training at most. A trial's first costs what the trial before waited for its own.
 CHECKPOINT_S = 10.0
 CHECKPOINT_COSTS = 200
 # Where two reports are further apart, an answer is waited for at once: a stop would come too late.
@@ -29,6 +29,9 @@ HURRY_S = 2.0
 # So often at most a host hears that batches go on; oftener where a short silence is a hang already.
 PULSE_S = 5.0
 
+
+# Seconds that the training of a trainer waited for its last checkpoint in this process.
+_costs: dict[str, float] = {}
 
 # Bring what was written to the storage while training goes on: a checkpoint, and weights beside it.
 _behind = ThreadPoolExecutor(2, "automl-storage")
@@ -53,7 +56,7 @@ class TrialHandle:
     def __init__(self, link: Line, task: Task, files: TrialFolder, checkpoint: Path | None) -> None:
         self.task, self.checkpoint, self.folder, self.log = task, checkpoint, files.local, files.log
         self._link, self._files = link, files
-        self._kept_s, self._cost_s = time.monotonic(), 0.0
+        self._kept_s = time.monotonic()
         self._pulse_s = min(PULSE_S, task.silence_s / 4) if task.silence_s else PULSE_S
         self._pulsed_s = time.monotonic()
         self._best, self._improved = task.best, False
@@ -135,7 +138,7 @@ class TrialHandle:
         since_s = time.monotonic() - self._kept_s
         before = self._under_way.get("checkpoint")
         return (before is None or before.done()) and since_s >= max(
-            CHECKPOINT_S, CHECKPOINT_COSTS * self._cost_s
+            CHECKPOINT_S, CHECKPOINT_COSTS * _costs.get(self.task.trainer, 0.0)
         )
 
     def save_checkpoint(self, step: int, write: Callable[[Path], object], behind: bool = False) -> None:
@@ -148,7 +151,7 @@ class TrialHandle:
         else:
             self._act("checkpoint", behind, partial(self._keep_checkpoint, step, filled))
         self._kept_s = time.monotonic()
-        self._cost_s = self._kept_s - begun_s
+        _costs[self.task.trainer] = self._kept_s - begun_s
 
     def _keep_checkpoint(self, step: int, filled: Path) -> None:
         try:

@@ -81,6 +81,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(module, "_costs", {})
     return clock
 
 
@@ -156,7 +157,7 @@ def test_weights_that_do_not_come_to_the_storage_end_the_attempt(handle: TrialHa
 
 
 def test_a_checkpoint_costs_half_a_per_cent_of_the_training_at_most(
-    handle: TrialHandle, files: Folder, clock: Clock
+    handle: TrialHandle, line: Line, files: Folder, clock: Clock
 ) -> None:
     def slowly(folder: Path) -> None:
         clock.now_s += 1.0
@@ -171,6 +172,12 @@ def test_a_checkpoint_costs_half_a_per_cent_of_the_training_at_most(
     assert not handle.due()
     clock.now_s += 1
     assert handle.due()
+    following, another = (TrialHandle(line, task(trainer=name), files, None) for name in ("t", "other"))
+    clock.now_s += CHECKPOINT_COSTS - 1
+    assert another.due()
+    assert not following.due()
+    clock.now_s += 1
+    assert following.due()
 
 
 def test_a_report_is_hurried_past_where_nothing_but_going_on_is_likely(
