@@ -21,7 +21,7 @@ from automl.storage import TrialFolder
 # A stop waits so long for the end of the epoch before it gives the epoch up.
 STOP_GRACE_S = 10.0
 # A checkpoint is due when so much time has passed, and so many times what the training waited for the last:
-# it costs half a per cent of the training at most. Before a trial has one, the last of the trial before counts.
+# it costs half a per cent of the training at most. Until a trial has one, that of the trial before counts.
 CHECKPOINT_S = 10.0
 CHECKPOINT_COSTS = 200
 # Where two reports are further apart, an answer is waited for at once: a stop would come too late.
