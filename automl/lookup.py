@@ -116,8 +116,20 @@ def read(book: Ledger, name: str, events_of: Callable[[str], Iterable[Event]] | 
         LedgerError: its events cannot be read, or make no sense.
     """
     with _sense(name), still():
-        events = tuple((events_of or book.events)(name))
-        return Found(name, events, History(name, events), book.driver_alive(name), project_root())
+        events, alive = _with_driver(book, name, events_of or book.events)
+        return Found(name, events, History(name, events), alive, project_root())
+
+
+def _with_driver(
+    book: Ledger, name: str, events_of: Callable[[str], Iterable[Event]]
+) -> tuple[tuple[Event, ...], bool]:
+    """Events, and whether a driver runs the search: one that ends or begins meanwhile is not taken for lost.
+
+    A driver opens a search once it has the lease, and closes it before it lets go.
+    """
+    before = book.driver_alive(name)
+    events = tuple(events_of(name))
+    return events, before or book.driver_alive(name)
 
 
 @contextlib.contextmanager
@@ -227,13 +239,13 @@ def _readable(book: Ledger, name: str) -> dict[str, Any]:
 
 
 def _listed(book: Ledger, name: str) -> dict[str, Any]:
-    events = book.outline(name)
+    events, alive = _with_driver(book, name, book.outline)
     history = Outline(name, events)
     directions = [objective["direction"] for objective in results.objectives_of(history)]
     best = results.best_trials(history.trials.values(), directions)
     for event in book.asked(name, [trial.number for trial in best]):
         history.apply(event)
-    shown = results.headline(history, book.driver_alive(name))
+    shown = results.headline(history, alive)
     since_s = events[0].time_s if events else None
     del shown["schema"]
     age_s = None if since_s is None else round(max(0.0, time.time() - since_s), 3)

@@ -206,3 +206,33 @@ def test_a_long_table_has_the_best_and_the_newest() -> None:
     for maximize, kept in ((False, {*range(46, 55), *range(171, 201)}), (True, set(range(162, 201)))):
         chosen = [trial.number for trial in tables.best_and_newest(trials, maximize, [7], 40)]
         assert chosen == sorted({7, *kept})
+
+
+@pytest.mark.parametrize("moment", ["ends", "begins"])
+def test_a_driver_that_ends_or_begins_while_a_search_is_read_is_not_lost(url: str, moment: str) -> None:
+    with closing(Ledger(url)) as book:
+        opened = Event("opened", data={"spec": {}})
+        leases = [] if moment == "begins" else [book.lease("first")]
+        for lease in leases:
+            lease.append([opened])
+
+        def reading(name: str) -> list[Event]:
+            if moment == "begins":
+                leases.append(book.lease("first"))
+                leases[0].append([opened])
+                return list(book.events(name))
+            events = list(book.events(name))
+            leases[0].append([Event("closed", data={"state": "ENDED", "reason": "budget.trials"})])
+            leases[0].release()
+            return events
+
+        if moment == "begins":
+            with book.lease("first"):
+                """The search has to be known."""
+        found = lookup.read(book, "first", reading)
+        assert found.history.state(found.alive) == ("RUNNING", None)
+        for lease in leases:
+            lease.release()
+        found = lookup.read(book, "first")
+        state = "ENDED" if moment == "ends" else "LOST"
+        assert found.history.state(found.alive)[0] == state
