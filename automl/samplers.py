@@ -277,6 +277,10 @@ class Pruning:
     Optuna's successive halving and hyperband keep that in the pruner, found at whichever report
     comes first after a COMPLETE trial. Here the COMPLETE trial itself settles it, so that a study
     rebuilt from a ledger has the same pruner.
+
+    Attributes:
+        judged: the steps at which a trial that reports every step may be cut; None: at any, or not known yet.
+            A trial that leaves the objective out of the report of such a step is cut at its next one.
     """
 
     def __init__(self, search: Search) -> None:
@@ -285,7 +289,7 @@ class Pruning:
         self._auto = search.pruner.name == "auto"
         self._steps = known_steps(search)
         self._settled = False
-        self._arguments: Mapping[str, Any] = {}
+        self.judged: tuple[int, ...] | None = None
         self._complete = 0
         # Faults of the arguments are found now, not when the first trial is COMPLETE.
         make_pruner(Policy(self.policy.name, _with_length(self.policy, PROBE_STEPS, self._auto) or {}))
@@ -299,27 +303,6 @@ class Pruning:
         self._steps = steps
         self._settle()
 
-    @property
-    def judged(self) -> tuple[int, ...] | None:
-        """The steps at which a trial that reports every step may be cut; None: at any, or not known yet.
-
-        A trial that leaves the objective out of the report of such a step is cut at its next one.
-        """
-        if self.policy.name == "none":
-            return ()
-        if not (self._settled and self.policy.name in ("successive_halving", "hyperband")):
-            return None
-        most = self._steps if self._auto and self._steps else MOST_STEPS
-        return tuple(itertools.takewhile(lambda step: step < most, self._rungs()))
-
-    def _rungs(self) -> Iterator[int]:
-        """Of successive halving; of hyperband those of all brackets, which lie on each other."""
-        known = inspect.signature(_PRUNERS[self.policy.name]).parameters
-        given = {**{name: each.default for name, each in known.items()}, **self._arguments}
-        factor, skipped = given["reduction_factor"], given.get("min_early_stopping_rate", 0)
-        for rung in itertools.count(skipped):
-            yield math.ceil(given["min_resource"] * factor**rung)
-
     def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
         """Whether the trial, which has just reported, is to be cut."""
         cut = self.pruner.prune(study, trial)
@@ -332,8 +315,23 @@ class Pruning:
         arguments = _with_length(self.policy, self._steps, self._auto)
         if arguments is None:
             return
-        self._settled, self._arguments = True, arguments
-        self.pruner = make_pruner(Policy(self.policy.name, arguments))
+        self._settled = True
+        settled = Policy(self.policy.name, arguments)
+        self.pruner = make_pruner(settled)
+        most = self._steps if self._auto and self._steps else MOST_STEPS
+        if settled.name == "none":
+            self.judged = ()
+        elif settled.name in ("successive_halving", "hyperband"):
+            self.judged = tuple(itertools.takewhile(lambda step: step < most, _rungs(settled)))
+
+
+def _rungs(policy: Policy) -> Iterator[int]:
+    """Of successive halving; of hyperband those of all brackets, which lie on each other."""
+    known = inspect.signature(_PRUNERS[policy.name]).parameters
+    given = {**{name: each.default for name, each in known.items()}, **policy.arguments}
+    factor, skipped = given["reduction_factor"], given.get("min_early_stopping_rate", 0)
+    for rung in itertools.count(skipped):
+        yield math.ceil(given["min_resource"] * factor**rung)
 
 
 def _with_length(policy: Policy, steps: int | None, auto: bool) -> dict[str, Any] | None:
