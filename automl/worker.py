@@ -172,9 +172,7 @@ class Worker:
         now = self._measured()
         self._held = self._held or now
         if usage.outgrown(self._held, now):
-            gc.unfreeze()
             gc.collect()
-            gc.freeze()
             if self._framework:
                 with contextlib.suppress(Exception):  # that of a GPU in error
                     self._framework.release()

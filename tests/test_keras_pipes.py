@@ -197,21 +197,3 @@ def test_datasets_that_keras_makes_are_not_tuned(pipes: Any) -> None:
     adapters.append(pipes.ArrayDataAdapter(rows, rows.sum(1)))
     for adapter in adapters:
         assert adapter.get_tf_dataset().options().autotune.enabled is False
-
-
-def test_a_collection_takes_no_longer_after_more_trials_of_keras() -> None:
-    """TensorFlow keeps some graphs for ever; what is looked through does not grow with them."""
-    vendor, before = Keras(), gc.get_freeze_count()
-    looked_through = []
-    try:
-        for _ in range(4):
-            model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3)])
-            model.compile(optimizer=keras.optimizers.AdamW(0.1), loss="mse")
-            model.fit(np.zeros((8, 8)), np.zeros((8, 3)), verbose=0)
-            del model
-            vendor.forget()
-            looked_through.append(len(gc.get_objects()))
-        assert max(looked_through[1:]) < looked_through[0] + 1000
-        assert gc.get_freeze_count() > before
-    finally:
-        gc.unfreeze()

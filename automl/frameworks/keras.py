@@ -8,7 +8,6 @@ shuffles begins a new order when it is resumed.
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import random
 import sys
@@ -52,10 +51,13 @@ class Keras(Framework):
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
+            from automl.frameworks import keras_gradients
+
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
             keras_memory.hold(gpus)
             keras_pipes.lay()
+            keras_gradients.lay()
             self._strategy = mirrored(ranks, "GPU" if gpus else "CPU") if ranks > 1 else None
         elif ranks > 1:
             raise AutoMLError(
@@ -84,9 +86,6 @@ class Keras(Framework):
 
     def forget(self) -> None:
         keras.utils.clear_session(free_memory=True)
-        # TensorFlow registers a gradient for every graph that has one of its own, and never forgets it: a
-        # collection that looked through all of those would take longer after every trial.
-        gc.freeze()
         self._left = False
 
     def fit_signature(self) -> dict[str, Any]:

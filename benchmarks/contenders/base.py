@@ -62,7 +62,8 @@ class Workload:
         framework: `lightning` or `keras`.
         trials: the budget.
         epochs: the length of a trial that is not cut; each ends with a validation.
-        width: of the model; what an epoch costs.
+        width: of the model; what a step costs.
+        copies: of the rows to train on; how many steps an epoch has.
         pruned: whether trials are cut by successive halving.
     """
 
@@ -71,6 +72,7 @@ class Workload:
     trials: int
     epochs: int
     width: int
+    copies: int
     pruned: bool
 
     def to_json(self) -> str:
@@ -78,12 +80,12 @@ class Workload:
 
 
 WORKLOADS = tuple(
-    Workload(name, framework, trials, epochs, width, pruned)
-    for name, framework, trials, epochs, width, pruned in (
-        ("short", "lightning", 60, 5, 512, False),
-        ("short", "keras", 60, 5, 128, False),
-        ("medium", "lightning", 40, 20, 2560, True),
-        ("medium", "keras", 40, 20, 3072, True),
+    Workload(name, framework, trials, epochs, width, copies, pruned)
+    for name, framework, trials, epochs, width, copies, pruned in (
+        ("short", "lightning", 60, 5, 512, 1, False),
+        ("short", "keras", 60, 5, 128, 1, False),
+        ("medium", "lightning", 40, 20, 2560, 1, True),
+        ("medium", "keras", 40, 20, 1024, 8, True),
     )
 )
 

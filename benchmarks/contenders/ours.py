@@ -45,6 +45,7 @@ def spec(workload: Workload) -> dict[str, Any]:
         "trainer": {**trainer, "fit": fit[workload.framework]},
         "space": {
             "model.width": workload.width,
+            "data.copies": workload.copies,
             **{f"model.{name}": _parameter(what) for name, what in SPACE.items()},
         },
         "budget": {"trials": workload.trials},

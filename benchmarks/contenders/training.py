@@ -27,7 +27,7 @@ def fit_lightning(workload: Workload, params: Mapping[str, Any], callbacks: Sequ
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    trainer.fit(Net(width=workload.width, **params), datamodule=Data())
+    trainer.fit(Net(width=workload.width, **params), datamodule=Data(workload.copies))
     return float(trainer.callback_metrics["val_accuracy"])
 
 
@@ -38,7 +38,7 @@ def fit_keras(workload: Workload, params: Mapping[str, Any], callbacks: Sequence
 
     keras.utils.clear_session()
     keras.utils.set_random_seed(SEED)
-    (x, y), validation = data()
+    (x, y), validation = data(workload.copies)
     history = build(width=workload.width, **params).fit(
         x,
         y,

@@ -98,7 +98,7 @@ def work(workload: Workload, kind: str) -> None:
 
         mlflow.set_tracking_uri("sqlite:///mlflow.db")
         mlflow.set_experiment("peers")
-    (x, y), validation = data()
+    (x, y), validation = data(workload.copies)
     given = {"batch_size": BATCH, "epochs": workload.epochs, "validation_data": validation, "verbose": 0}
     if kind == "hyperband":
         del given["epochs"]  # its own to say

@@ -14,9 +14,9 @@ from trainers.peers_digits import digits
 BATCH = 64
 
 
-def data() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+def data(copies: int = 1) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """(x, y) to train on and (x, y) to judge by."""
-    return digits()
+    return digits(copies)
 
 
 def build(width: int, lr: float, dropout: float, weight_decay: float, activation: str) -> keras.Model:

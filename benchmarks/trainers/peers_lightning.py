@@ -20,8 +20,13 @@ BATCH = 64
 class Data(pl.LightningDataModule):
     """float32 [batch, 64] -> int64 [batch]."""
 
+    def __init__(self, copies: int = 1) -> None:
+        super().__init__()
+        self._copies = copies
+
     def setup(self, stage: str | None = None) -> None:
-        self._train, self._judge = (TensorDataset(*map(torch.from_numpy, part)) for part in digits())
+        parts = digits(self._copies)
+        self._train, self._judge = (TensorDataset(*map(torch.from_numpy, part)) for part in parts)
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         return DataLoader(self._train, batch_size=BATCH, shuffle=True)
