@@ -173,10 +173,11 @@ def standing(book: Ledger, name: str) -> Standing:
     Raises:
         NoSuchSearch: with the names that there are.
     """
-    holder = book.holder(name)  # before the words: a driver closes a search and then lets go of it
-    alive = holder is not None and holder.alive
+    holder, alive = _holder(book, name)
     words = [event for kind in ("opened", "closed") if (event := book.last(name, kind))]
     words.sort(key=lambda event: event.n)
+    if not alive:  # why twice: see _with_driver
+        holder, alive = _holder(book, name)
     with _sense(name):
         history = History(name, [event for event in words if event.kind == "opened" or event is words[-1]])
         state, reason = history.state(alive)
@@ -184,6 +185,12 @@ def standing(book: Ledger, name: str) -> Standing:
     opening = sessions[-1].data if sessions else {}
     closed = bool(sessions and sessions[-1].closed)
     return Standing(name, state, reason, closed, alive, holder, opening, history.n)
+
+
+def _holder(book: Ledger, name: str) -> tuple[Holder | None, bool]:
+    """Who holds the lease, and whether that driver lives now."""
+    holder = book.holder(name)
+    return holder, holder is not None and holder.alive
 
 
 def waiting_file(book: Ledger, name: str) -> Path:

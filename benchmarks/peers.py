@@ -13,6 +13,9 @@ and shows what the training itself costs here.
 | short | 60 trials of half a second to a second of training, none is cut |
 | medium | 40 trials of about 10 s of training each as successive halving leaves them, 35 s if not cut |
 
+A medium trial is long by a wide model with Lightning, and by eight times the rows with Keras, which takes
+0.15 s to draw the first weights of so wide a model: a part of each trial that no search can spare.
+
 Each run has processes and a project folder of its own. Wall time is that of the whole command, start-up
 and ending included: automl's also packs and verifies the winner's MLflow model, which no peer does.
 Contenders take turns within a round, in another order each round: two rounds of short and one of medium

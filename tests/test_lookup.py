@@ -236,3 +236,41 @@ def test_a_driver_that_ends_or_begins_while_a_search_is_read_is_not_lost(url: st
         found = lookup.read(book, "first")
         state = "ENDED" if moment == "ends" else "LOST"
         assert found.history.state(found.alive)[0] == state
+
+
+@pytest.mark.parametrize("moment", ["ends", "begins"])
+def test_nor_is_one_that_is_looked_at_in_short(
+    url: str, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, closed = (
+        Event("opened", data={"spec": {}}),
+        Event("closed", data={"state": "ENDED", "reason": None}),
+    )
+    with closing(Ledger(url)) as book:
+        lease = book.lease("first")
+        if moment == "begins":
+            lease.release()
+        else:
+            lease.append([opened])
+        read, kinds = Ledger.last, []
+
+        def reading(ledger: Ledger, name: str, kind: str) -> Event | None:
+            """The driver acts once the first word is read, or before it."""
+            nonlocal lease
+            kinds.append(kind)
+            if kinds == ["opened"] and moment == "begins":
+                lease = book.lease("first")
+                lease.append([opened])
+            found = read(ledger, name, kind)
+            if kinds == ["opened", "closed"] and moment == "ends":
+                lease.append([closed])
+                lease.release()
+            return found
+
+        monkeypatch.setattr(Ledger, "last", reading)
+        assert lookup.standing(book, "first").state == "RUNNING"
+        if moment == "begins":
+            lease.release()
+        kinds.clear()
+        monkeypatch.setattr(Ledger, "last", read)
+        assert lookup.standing(book, "first").state == ("ENDED" if moment == "ends" else "LOST")
