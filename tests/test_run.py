@@ -153,7 +153,8 @@ SLOW = ("space.model.sleep=0.05", "space.model.steps=30", "budget.trials=6", "tr
 
 def test_a_driver_killed_with_kill_9_costs_nothing(root: Path) -> None:
     name = load("search_spaces/resumes.yaml").name
-    first = driver(root, *SLOW)
+    slow = (*SLOW, "space.model.report_first=1")
+    first = driver(root, *slow)
     wait_for_reports(root, name, 20)
     workers = psutil.Process(first.pid).children(recursive=True)
     first.send_signal(signal.SIGKILL)
@@ -162,7 +163,7 @@ def test_a_driver_killed_with_kill_9_costs_nothing(root: Path) -> None:
     assert not [worker for worker in workers if worker.is_running()]
     assert history(root, name).state(driver_alive=False) == ("LOST", "its driver died")
 
-    outcome = run(load("search_spaces/resumes.yaml", SLOW), "local")
+    outcome = run(load("search_spaces/resumes.yaml", slow), "local")
     assert states(outcome) == {"COMPLETE": 6}
     for trial in outcome.history.trials.values():
         assert [report.step for report in trial.reports] == list(range(1, 31))

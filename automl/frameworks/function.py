@@ -79,7 +79,9 @@ class Trial:
         Args:
             folder: what to keep; it may be changed or removed afterwards.
             step: the last step that it holds; the last one that was reported when left out. Give it
-                to save before the report, so that a trial which is stopped there has it.
+                to save before the report, so that a trial which is stopped there has it; if it is killed
+                between the two, it goes on after a step that it never reported. Saved after the report,
+                no report is missed, and a trial that is stopped there repeats the step.
 
         Raises:
             ValueError: the step is below 0.

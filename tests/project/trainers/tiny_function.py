@@ -35,16 +35,24 @@ def two_objectives(trial: Any, x: float, y: float = 0.0, steps: int = 1) -> None
         trial.report({"near": x**2 + y**2, "far": (x - 1) ** 2 + y**2}, step=step)
 
 
-def resumes(trial: Any, x: float, steps: int = 5, sleep: float = 0.0) -> None:
-    """Goes on from its checkpoint; `first` is the step at which this attempt began."""
+def resumes(trial: Any, x: float, steps: int = 5, sleep: float = 0.0, report_first: int = 0) -> None:
+    """Goes on from its checkpoint; `first` is the step at which this attempt began.
+
+    A step is saved and then reported, so that a stopped trial has it; one that is killed between the two
+    never reports it, but for `report_first`.
+    """
     found = trial.load_checkpoint()
     first = int((Path(found) / "step.txt").read_text()) + 1 if found else 1
     for step in range(first, steps + 1):
         time.sleep(sleep)
+        metrics = {"loss": x**2 + 0.5**step, "first": first}
+        if report_first:
+            trial.report(metrics, step=step)
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "step.txt").write_text(str(step))
             trial.save_checkpoint(folder)
-        trial.report({"loss": x**2 + 0.5**step, "first": first}, step=step)
+        if not report_first:
+            trial.report(metrics, step=step)
 
 
 def crashes(
